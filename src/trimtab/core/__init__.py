@@ -1,0 +1,1 @@
+"""Nouns, ports and errors: no I/O, no policy, nothing that runs by itself."""

@@ -1,0 +1,38 @@
+"""JSON values and their digests: one canonical form, so that equal values have equal names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import TypeAlias
+
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+
+
+def dumps(value: object) -> str:
+    """Write `value` as canonical JSON: sorted keys, no spaces, text as it is. Money becomes a string, time ISO 8601."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
+
+
+def digest(value: object) -> str:
+    """Name a value by 16 hexadecimal digits (64 bits of SHA-256) of its canonical JSON."""
+    return hashlib.sha256(dumps(value).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _plain(value: object) -> object:
+    match value:
+        case Decimal():
+            return str(value)
+        case datetime() | date():
+            return value.isoformat()
+        case Enum():
+            return value.value
+        case Mapping():
+            return dict(value)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        case _:
+            message = f"{type(value).__name__} is not JSON"
+            raise TypeError(message)

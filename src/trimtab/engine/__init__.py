@@ -1,0 +1,1 @@
+"""Durable execution behind `core.ports.Engine`: named steps, replayed and never repeated."""

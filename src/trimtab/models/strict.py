@@ -1,0 +1,118 @@
+"""JSON read strictly: what a lenient reader would cut, repair or guess is refused instead."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal, Protocol, cast
+
+from trimtab.core.values import Json
+
+
+class BrokenBodyError(ValueError):
+    """A response said 200 and its body is no whole answer."""
+
+
+class HttpResponse(Protocol):
+    """What is read of an HTTP response; the SDKs' own class fits."""
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is 2xx."""
+        ...
+
+    async def aread(self) -> bytes:
+        """Read the body to its end."""
+        ...
+
+
+# Where an answer stands in a body, its JSON type, and how many items it must have.
+_ANSWER: Mapping[str, Sequence[tuple[str, type, int]]] = {
+    "anthropic": (("content", list, 0), ("usage", dict, 1)),
+    "openai": (("choices", list, 1),),
+}
+
+
+def parse(text: str | bytes) -> Json:
+    """Parse whole JSON; raise ValueError on NaN, infinity, a doubled key, text that is not Unicode, or absurd nesting."""
+    try:
+        value = json.loads(text, object_pairs_hook=_no_doubled_keys, parse_constant=_no_constant)
+        _check_writable(value)
+    except RecursionError:
+        message = "it is nested too deeply"
+        raise ValueError(message) from None
+    return value
+
+
+def parse_object(raw: object) -> dict[str, Json]:
+    """Give the JSON object in `raw`, which is its text or what a parser of whole JSON made of it; else ValueError."""
+    value = parse(raw) if isinstance(raw, str) else cast("Json", raw)
+    if not isinstance(value, dict):
+        message = f"a JSON object was expected, not {_json_type(value)}"
+        raise ValueError(message)  # noqa: TRY004 - callers tell bad JSON by ValueError, whatever is bad about it
+    _check_writable(value)
+    return value
+
+
+def body_check(kind: Literal["anthropic", "openai"]) -> Callable[[HttpResponse], Awaitable[None]]:
+    """Make a response hook that raises BrokenBodyError where a 2xx body is not whole, strict JSON with an answer in it.
+
+    The SDKs parse a body leniently (doubled keys, NaN) and hand on what has none of the fields they promise.
+    """
+
+    async def check(response: HttpResponse) -> None:
+        if not response.is_success:
+            return
+        try:
+            body = parse(await response.aread())
+        except ValueError as error:
+            raise BrokenBodyError(f"the body is not JSON: {error}") from None
+        if not isinstance(body, dict):
+            raise BrokenBodyError(f"the body is {_json_type(body)}, not an object")
+        for field, of_type, least in _ANSWER[kind]:
+            part = body.get(field)
+            if not isinstance(part, of_type) or len(cast("list[Any]", part)) < least:
+                raise BrokenBodyError(f"the body has no {field!r}{_told(body)}")
+
+    return check
+
+
+def _told(body: Mapping[str, Any]) -> str:
+    match body:
+        case {"error": {"message": str(text)}} | {"error": str(text)}:
+            return f": {text}"
+        case _:
+            return ""
+
+
+def _no_doubled_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        message = f"the key {next(n for n in names if names.count(n) > 1)!r} is there twice"
+        raise ValueError(message)
+    return found
+
+
+def _no_constant(name: str) -> Json:
+    message = f"{name} is not JSON"
+    raise ValueError(message)
+
+
+def _check_writable(value: object) -> None:
+    """Raise ValueError for what Python reads and no journal can write: 1e999, half a surrogate pair."""
+    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+
+
+def _json_type(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case str():
+            return "text"
+        case list():
+            return "a list"
+        case _:
+            return "a number"

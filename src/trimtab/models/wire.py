@@ -1,0 +1,204 @@
+"""Between trimtab's words and pydantic-ai's: a call becomes a request, a response becomes an answer or a fault."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
+
+from trimtab.core.messages import Answered, Message, ModelAnswer, ModelCall, ModelFault, Said, ToolReturned, ToolUse
+from trimtab.core.usage import Usage
+from trimtab.models.faults import Kind, clean
+from trimtab.models.strict import parse_object
+
+if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelMessage, ModelRequestPart, ModelResponse, ToolCallPart
+    from pydantic_ai.models import Model, ModelRequestParameters
+    from pydantic_ai.settings import ModelSettings
+    from pydantic_ai.usage import RequestUsage
+
+_Ending: TypeAlias = Literal["whole", "cut", "refused"]
+_Problem: TypeAlias = tuple[Kind, str, str]
+
+# Stop reasons of the Messages API and of chat completions; one that is not here is not trusted to mean a whole answer.
+_ENDINGS: Mapping[str, _Ending] = {
+    "end_turn": "whole",
+    "tool_use": "whole",
+    "stop_sequence": "whole",
+    "stop": "whole",
+    "tool_calls": "whole",
+    "function_call": "whole",
+    "max_tokens": "cut",
+    "length": "cut",
+    "model_context_window_exceeded": "cut",
+    "refusal": "refused",
+    "content_filter": "refused",
+}
+SIMULATED = "msg_simulated_"
+
+
+def to_messages(call: ModelCall) -> list[ModelMessage]:
+    """Write the conversation: one request for all that was said between two answers, tool results first."""
+    from pydantic_ai.messages import ModelRequest, SystemPromptPart
+
+    system: list[ModelRequestPart] = [SystemPromptPart(call.system)] if call.system else []
+    turns: list[ModelMessage] = []
+    ours: list[ModelRequestPart] = system
+    for said in _turns(call.messages):
+        if isinstance(said, Answered):
+            turns += [ModelRequest(ours), _answered(said)]
+            ours = []
+        else:
+            ours += [_ours(message) for message in said]
+    return [*turns, ModelRequest(ours)] if ours else turns
+
+
+def to_parameters(call: ModelCall) -> ModelRequestParameters:
+    """Write the tools, with their schemas as they are."""
+    from pydantic_ai.models import ModelRequestParameters
+    from pydantic_ai.tools import ToolDefinition
+
+    tools = [
+        ToolDefinition(
+            name=tool.name,
+            description=tool.description,
+            parameters_json_schema=cast("dict[str, Any]", tool.schema),
+            # Left open, OpenAI's adapter rewrites some schemas to its strict subset, and a prompt digest would lie.
+            strict=False,
+        )
+        for tool in call.tools
+    ]
+    return ModelRequestParameters(function_tools=tools, allow_text_output=not call.must_use_tool)
+
+
+def to_settings(call: ModelCall, model: Model) -> ModelSettings:
+    """Write the limits, and what the model's profile says it takes of effort and forced tool use.
+
+    An effort is dropped for models of Anthropic and OpenAI that have none. Models that cannot be forced to use a tool
+    (Sonnet 5.5, Opus 5.5, Fable 5) get their tools with `auto`; an answer in plain text is then a malformed fault.
+    """
+    seconds = call.timeout.total_seconds()
+    # `timeout` is per read and keeps the SDK from switching to a stream; `request_timeout` is the whole call.
+    settings: dict[str, Any] = {"max_tokens": call.max_tokens, "timeout": seconds, "request_timeout": seconds}
+    profile: Mapping[str, Any] = model.profile
+    match model.system:
+        case "anthropic":
+            if call.must_use_tool and profile.get("supports_forced_tool_choice", True):
+                # Said outright: left to resolve itself, the choice stays `auto` for models that think by default.
+                settings["tool_choice"] = "required"
+            if call.effort and profile.get("anthropic_supports_effort", False):
+                settings["anthropic_effort"] = call.effort
+            if call.run_id:
+                settings["anthropic_metadata"] = {"user_id": call.run_id}
+        case system:
+            # What a compatible server's model takes is not known here, so it is told what the policy says.
+            if call.effort and (system != "openai" or profile.get("supports_thinking", False)):
+                settings["openai_reasoning_effort"] = call.effort
+    return cast("ModelSettings", settings)
+
+
+def from_response(call: ModelCall, response: ModelResponse) -> ModelAnswer | ModelFault:
+    """Read a response, strictly: only a whole answer with whole tool arguments counts. The usage is kept either way."""
+    details: Mapping[str, Any] = response.provider_details or {}
+    # A refusal in chat completions has no finish reason of its own; pydantic-ai files it as a content filter.
+    stop: str = details.get("finish_reason") or ("refusal" if "refusal" in details else "")
+    text = (response.text or "").encode("utf-8", "replace").decode()
+    calls = _tool_uses(response.tool_calls)
+    usage, response_id = to_usage(response.usage), response.provider_response_id or ""
+    simulated = response_id.startswith(SIMULATED)
+    problem = _bad_ending(call, stop, str(details.get("refusal", ""))) or _bad_content(call, text, calls)
+    if problem is None:
+        assert not isinstance(calls, str)
+        return ModelAnswer(text, calls, usage, response.model_name or "", response_id, stop, simulated)
+    return ModelFault(
+        *problem,
+        usage=usage,
+        model=response.model_name,
+        response_id=response_id or None,
+        stop_reason=stop or None,
+        simulated=simulated,
+    )
+
+
+def to_usage(usage: RequestUsage) -> Usage:
+    """Split tokens into disjoint kinds: pydantic-ai counts cache reads and writes in `input_tokens`, too.
+
+    Cache writes that the response does not call one-hour ones are five-minute ones, Anthropic's default.
+    """
+    cached = usage.cache_read_tokens + usage.cache_write_tokens
+    return Usage(
+        input=max(usage.input_tokens - cached, 0),
+        output=usage.output_tokens,
+        cache_read=usage.cache_read_tokens,
+        cache_write_5m=max(usage.cache_write_tokens - usage.cache_write_1h_tokens, 0),
+        cache_write_1h=usage.cache_write_1h_tokens,
+    )
+
+
+def _turns(messages: Sequence[Message]) -> Iterator[Answered | list[Said | ToolReturned]]:
+    ours: list[Said | ToolReturned] = []
+    for message in messages:
+        if not isinstance(message, Answered):
+            ours.append(message)
+            continue
+        yield from _ordered(ours)
+        yield message
+        ours = []
+    yield from _ordered(ours)
+
+
+def _ordered(ours: list[Said | ToolReturned]) -> Iterator[list[Said | ToolReturned]]:
+    """Put tool results first: both APIs refuse words of ours between a tool use and its result."""
+    if ours:
+        yield sorted(ours, key=lambda message: isinstance(message, Said))
+
+
+def _ours(message: Said | ToolReturned) -> ModelRequestPart:
+    from pydantic_ai.messages import ToolReturnPart, UserPromptPart
+
+    match message:
+        case Said(text):
+            return UserPromptPart(text)
+        case ToolReturned(id, name, content, is_error):
+            return ToolReturnPart(name, content, id, outcome="failed" if is_error else "success")
+
+
+def _answered(message: Answered) -> ModelResponse:
+    from pydantic_ai.messages import ModelResponse, TextPart, ToolCallPart
+
+    # Providers refuse a text block without text.
+    text = [TextPart(message.text)] if message.text.strip() else []
+    calls = [ToolCallPart(use.name, cast("dict[str, Any]", use.arguments), use.id) for use in message.calls]
+    return ModelResponse([*text, *calls])
+
+
+def _bad_ending(call: ModelCall, stop: str, why: str) -> _Problem | None:
+    match _ENDINGS.get(stop):
+        case "whole":
+            return None
+        case "cut":
+            return "malformed", "cut_off", f"it was cut off by {stop} (max_tokens was {call.max_tokens})"
+        case "refused":
+            return "permanent", "refused", clean(f"{call.model} refused to answer{': ' if why else ''}{why}")
+        case None:
+            return "malformed", "no_stop_reason", f"its end was not seen (stop reason {stop!r})"
+
+
+def _bad_content(call: ModelCall, text: str, calls: tuple[ToolUse, ...] | str) -> _Problem | None:
+    if isinstance(calls, str):
+        return "malformed", "bad_arguments", clean(calls)
+    if call.must_use_tool and not calls:
+        return "malformed", "no_tool", f"it used no tool, and one of {[t.name for t in call.tools]} was expected"
+    if not calls and not text.strip():
+        return "malformed", "empty", "it was empty"
+    return None
+
+
+def _tool_uses(parts: Sequence[ToolCallPart]) -> tuple[ToolUse, ...] | str:
+    """Read tool uses, or say which one cannot be read."""
+    uses: list[ToolUse] = []
+    for part in parts:
+        try:
+            uses.append(ToolUse(part.tool_call_id, part.tool_name, parse_object(part.args)))
+        except ValueError as error:
+            return f"the arguments of {part.tool_name!r} are not a whole JSON object: {error}"
+    return tuple(uses)

@@ -1,0 +1,207 @@
+"""The scheduler: every subtask starts the moment its needs are done; there are no waves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import assert_never
+
+from trimtab.core.outcome import Done, Failed, Handoff, Rejected, Status
+from trimtab.core.plan import Plan, Subtask
+from trimtab.core.records import SubtaskFact
+from trimtab.core.values import Json
+from trimtab.run.agent import SubtaskOutcome, work
+from trimtab.run.ask import Later
+from trimtab.run.call import Held
+from trimtab.run.route import resolvable, route
+from trimtab.run.scope import Scope
+from trimtab.run.workflow import Stop
+
+
+class State(StrEnum):
+    """Where a subtask stands.
+
+    started:  a specialist is at work, or was when the process ended.
+    done:     it has its result.
+    handed:   it has its result and somebody else acts next; what needs it may go on.
+    stopped:  as `handed`, but what needs it must wait.
+    held:     its call waits for a decision; it was not made.
+    delayed:  it is tried again at a known time.
+    rejected: the world said no.
+    failed:   it cannot work.
+    blocked:  something it needs failed or was rejected.
+    waiting:  something it needs is stopped, held, delayed or waiting.
+    skipped:  there was nothing to do for what it needs, hence nothing here.
+    """
+
+    STARTED = "started"
+    DONE = "done"
+    HANDED = "handed"
+    STOPPED = "stopped"
+    HELD = "held"
+    DELAYED = "delayed"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    BLOCKED = "blocked"
+    WAITING = "waiting"
+    SKIPPED = "skipped"
+
+
+_GOES_ON = frozenset({State.DONE, State.HANDED})
+_NO_WAY = frozenset({State.REJECTED, State.FAILED, State.BLOCKED})
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """How one subtask came out."""
+
+    state: State
+    status: Status | None = None
+    reason: str = ""
+    value: Json = None
+    event: str = ""
+    until: datetime | None = None
+
+
+@dataclass(slots=True)
+class Execution:
+    """What became of a plan so far."""
+
+    plan: Plan
+    stands: dict[str, Stand] = field(default_factory=dict[str, Stand])
+
+    @property
+    def results(self) -> dict[str, Json]:
+        """Results by subtask id, of those that have one."""
+        with_result = _GOES_ON | {State.STOPPED}
+        return {i: s.value for i, s in self.stands.items() if s.state in with_result}
+
+    @property
+    def stops(self) -> list[Stop]:
+        """Everything that keeps the run from being simply complete, in plan order."""
+        listed = ((s, self.stands[s.id]) for s in self.plan.subtasks if s.id in self.stands)
+        return [
+            Stop(subtask, stand.status, stand.reason, stand.state is State.HELD, stand.state is not State.HANDED)
+            for subtask, stand in listed
+            if stand.status is not None
+        ]
+
+    @property
+    def failures(self) -> list[str]:
+        """What failed, in plan order."""
+        listed = ((s, self.stands.get(s.id)) for s in self.plan.subtasks)
+        return [f"{s.id} ({s.call}): {stand.reason}" for s, stand in listed if stand and stand.state is State.FAILED]
+
+    @property
+    def events(self) -> frozenset[str]:
+        """The events that held subtasks wait for."""
+        return frozenset(s.event for s in self.stands.values() if s.state is State.HELD)
+
+    @property
+    def until(self) -> datetime | None:
+        """The time of the first delayed subtask."""
+        return min((s.until for s in self.stands.values() if s.until is not None), default=None)
+
+
+async def execute(scope: Scope, plan: Plan) -> Execution:
+    """Work until nothing more can be done before somebody or something else acts."""
+    done = Execution(plan)
+    running: dict[asyncio.Task[Stand], Subtask] = {}
+    try:
+        while True:
+            _start_ready(scope, done, running)
+            if not running:
+                return done
+            finished, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in finished:
+                subtask = running.pop(task)
+                _settle(scope, done, subtask, task.result())
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+
+def _start_ready(scope: Scope, done: Execution, running: dict[asyncio.Task[Stand], Subtask]) -> None:
+    # A subtask that is settled without being started may let others be settled: hence the loop.
+    moved = True
+    while moved:
+        moved = False
+        busy = {s.id for s in running.values()}
+        for subtask in done.plan.subtasks:
+            if subtask.id in done.stands or subtask.id in busy or not all(n in done.stands for n in subtask.needs):
+                continue
+            moved = True
+            if (stand := _barred(scope, done, subtask)) is not None:
+                _settle(scope, done, subtask, stand)
+            else:
+                _note(scope, subtask, Stand(State.STARTED))
+                running[asyncio.ensure_future(_work(scope, subtask, done.results))] = subtask
+
+
+def _barred(scope: Scope, done: Execution, subtask: Subtask) -> Stand | None:
+    needs = [done.stands[n] for n in subtask.needs]
+    if all(s.state in _GOES_ON for s in needs):
+        return None
+    if any(s.state is State.SKIPPED or (s.state is State.STOPPED and s.status is Status.NO_ACTION) for s in needs):
+        return Stand(State.SKIPPED, reason="nothing to do")
+    action = scope.workflow.specialists[subtask.specialist].tools[subtask.action]
+    if not action.waits and resolvable(scope, subtask, done.results):
+        return None
+    if any(s.state in _NO_WAY for s in needs):
+        return Stand(State.BLOCKED, reason=_because(done, subtask, _NO_WAY))
+    return Stand(State.WAITING, reason=_because(done, subtask, frozenset(State) - _GOES_ON))
+
+
+def _because(done: Execution, subtask: Subtask, states: frozenset[State]) -> str:
+    return ", ".join(f"{n} is {done.stands[n].state}" for n in subtask.needs if done.stands[n].state in states)
+
+
+async def _work(scope: Scope, subtask: Subtask, results: Mapping[str, Json]) -> Stand:
+    job = route(scope, subtask, results)
+    if isinstance(job, Failed):
+        return _stand(job)
+    guarded = scope.workflow.guard(scope.request, subtask, job.inputs, results)
+    return _stand(guarded if guarded is not None else await work(scope, job))
+
+
+def _stand(outcome: SubtaskOutcome) -> Stand:
+    match outcome:
+        case Done(value):
+            return Stand(State.DONE, value=value)
+        case Handoff(status, value, reason, stops):
+            return Stand(State.STOPPED if stops else State.HANDED, status, reason, value)
+        case Held(event):
+            return Stand(State.HELD, Status.AWAITING_APPROVAL, "waits for a person's decision", event=event)
+        case Later(at, reason):
+            return Stand(State.DELAYED, Status.DEFERRED, reason, until=at)
+        case Rejected(reason):
+            # The world said no to what was planned: a person has to look.
+            return Stand(State.REJECTED, Status.ESCALATED, reason)
+        case Failed(reason, error_class):
+            return Stand(State.FAILED, reason=f"{reason} [{error_class}]")
+        case _:
+            assert_never(outcome)
+
+
+def _settle(scope: Scope, done: Execution, subtask: Subtask, stand: Stand) -> None:
+    done.stands[subtask.id] = stand
+    _note(scope, subtask, stand)
+
+
+def _note(scope: Scope, subtask: Subtask, stand: Stand) -> None:
+    scope.steps.record(
+        SubtaskFact(
+            run_id=scope.run_id,
+            subtask=subtask.id,
+            state=stand.state,
+            specialist=subtask.specialist,
+            action=subtask.action,
+            status=stand.status,
+            reason=stand.reason,
+            at=scope.means.clock.now(),
+        )
+    )

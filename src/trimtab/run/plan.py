@@ -1,0 +1,208 @@
+"""From a request to a checked plan: ask the orchestrator, name every fault, ask again at most twice."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias, cast
+
+from trimtab.core.messages import Answered, Message, ModelCall, Said, ToolReturned
+from trimtab.core.outcome import Failed
+from trimtab.core.pin import ORCHESTRATOR
+from trimtab.core.plan import REQUEST, Plan, Subtask, find_references
+from trimtab.core.records import PlanFact
+from trimtab.core.values import Json
+from trimtab.run import prompt
+from trimtab.run.ask import Heard, Later, Question
+from trimtab.run.scope import Scope
+from trimtab.run.workflow import Workflow
+
+_ID = re.compile(r"[A-Za-z_][\w-]{0,63}")
+_KINDS: Mapping[str, tuple[type, str]] = {
+    "id": (str, "a string"),
+    "specialist": (str, "a string"),
+    "action": (str, "a string"),
+    "instruction": (str, "a string"),
+    "inputs": (dict, "an object"),
+    "needs": (list, "a list of subtask ids"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan without faults, and whether it was the first one given."""
+
+    plan: Plan
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Clarify:
+    """The orchestrator cannot plan before these are answered."""
+
+    questions: tuple[str, ...]
+
+
+PlanOutcome: TypeAlias = Planned | Clarify | Failed | Later
+
+
+async def make_plan(scope: Scope) -> PlanOutcome:
+    """Ask for a plan until one has no faults; `Failed("...", "PlanError")` after the allowed corrections."""
+    choice = scope.pin.roles[ORCHESTRATOR]
+    call = ModelCall(
+        model=choice.model,
+        system=prompt.orchestrator_system(scope.workflow),
+        messages=(Said(prompt.untrusted(REQUEST, scope.workflow.brief(scope.request))),),
+        tools=prompt.PLANNING_TOOLS,
+        max_tokens=choice.max_tokens,
+        effort=choice.effort,
+        run_id=scope.run_id,
+    )
+    faults: list[str] = []
+    for number in range(scope.means.limits.plan_corrections + 1):
+        heard = await Question(scope, f"plan/{number}", ORCHESTRATOR).ask(call)
+        if not isinstance(heard, Heard):
+            return heard
+        used = heard.calls[0]
+        if used.name == prompt.CLARIFY and (questions := _questions(used.arguments)):
+            return Clarify(questions)
+        plan, faults = check_plan(scope.workflow, scope.request, scope.request_fields, used.arguments, scope.means.limits.subtasks)
+        at = scope.means.clock.now()
+        scope.steps.record(PlanFact(scope.run_id, number, used.arguments, faults, at))
+        if plan is not None and not faults:
+            return Planned(plan, first=number == 0)
+        call = replace(call, messages=_corrected(heard, faults))
+    return Failed(f"no plan without faults; the last one: {'; '.join(faults)}", "PlanError")
+
+
+def _corrected(heard: Heard, faults: list[str]) -> tuple[Message, ...]:
+    listed = "\n".join(f"{n}. {fault}" for n, fault in enumerate(faults, 1))
+    said = f"The plan was refused; nothing was done. Its faults:\n{listed}\nGive the whole plan again without them."
+    answers = [ToolReturned(use.id, use.name, said, is_error=True) for use in heard.calls]
+    return (*heard.messages, Answered(heard.text, heard.calls), *answers)
+
+
+def _questions(arguments: Json) -> tuple[str, ...]:
+    asked = arguments.get("questions") if isinstance(arguments, Mapping) else None
+    return tuple(q for q in asked if isinstance(q, str) and q) if isinstance(asked, list) else ()
+
+
+def check_plan(
+    workflow: Workflow[Any, Any], request: object, request_fields: Mapping[str, Json], given: Json, most: int = 60
+) -> tuple[Plan | None, list[str]]:
+    """Read and check what an orchestrator gave, before any specialist is called; every fault is named.
+
+    The plan is None where it cannot even be read. The workflow's own `faults` are asked only about a plan whose form is right.
+    """
+    plan, faults = _read(given, most)
+    if plan is None:
+        return None, faults
+    faults += _structure(plan)
+    declared = _Declared(workflow, plan, request_fields)
+    faults += [fault for subtask in plan.subtasks for fault in declared.faults(subtask)]
+    if not faults:
+        faults += workflow.faults(request, plan)
+    return plan, faults
+
+
+def _read(given: Json, most: int) -> tuple[Plan | None, list[str]]:
+    listed = given.get("subtasks") if isinstance(given, Mapping) else None
+    if not isinstance(listed, list) or not isinstance(given, Mapping):
+        return None, ["a plan is an object with a list `subtasks`"]
+    faults = [f"unknown key {key!r} beside `subtasks`" for key in given if key != "subtasks"]
+    if not listed:
+        return None, [*faults, "the plan has no subtasks"]
+    if len(listed) > most:
+        return None, [*faults, f"the plan has {len(listed)} subtasks, {most} are allowed"]
+    subtasks: list[Subtask] = []
+    for position, item in enumerate(listed):
+        subtask, wrong = _read_subtask(position, item)
+        faults += wrong
+        subtasks += [subtask] if subtask else []
+    return Plan(tuple(subtasks)), faults
+
+
+def _read_subtask(position: int, item: Json) -> tuple[Subtask | None, list[str]]:
+    where = f"subtask number {position + 1}"
+    if not isinstance(item, Mapping):
+        return None, [f"{where} is not an object"]
+    if isinstance(item.get("id"), str):
+        where = f"subtask {item['id']!r}"
+    faults = [f"{where}: unknown key {key!r}" for key in item if key not in _KINDS]
+    for key, (kind, expected) in _KINDS.items():
+        if key not in item:
+            faults += [] if key in ("instruction", "inputs", "needs") else [f"{where}: {key!r} is missing"]
+        elif not isinstance(item[key], kind):
+            faults.append(f"{where}: {key!r} must be {expected}")
+    given = item.get("id")
+    if isinstance(given, str) and (not _ID.fullmatch(given) or given == REQUEST):
+        faults.append(f"{where}: an id is a name of letters, digits, _ and -, and not {REQUEST!r}")
+    needs: object = item.get("needs")
+    needs = cast("list[object]", needs) if isinstance(needs, list) else []
+    if not all(isinstance(n, str) for n in needs):
+        faults.append(f"{where}: 'needs' must be {_KINDS['needs'][1]}")
+    # What can be read goes on, so that its other faults are named in the same answer.
+    parts: dict[str, Any] = {key: item[key] for key, (kind, _) in _KINDS.items() if isinstance(item.get(key), kind)}
+    parts["needs"] = tuple(n for n in needs if isinstance(n, str))
+    readable = {"id", "specialist", "action"} <= parts.keys()
+    return (Subtask(**parts) if readable else None), faults
+
+
+def _structure(plan: Plan) -> list[str]:
+    ids = [s.id for s in plan.subtasks]
+    faults = [f"subtask {i!r}: the id is used {ids.count(i)} times" for i in dict.fromkeys(ids) if ids.count(i) > 1]
+    for subtask in plan.subtasks:
+        faults += [f"subtask {subtask.id!r}: needs {n!r}, which is no subtask" for n in subtask.needs if n not in ids]
+        if subtask.id in plan.ancestors(subtask.id):
+            faults.append(f"subtask {subtask.id!r}: its needs lead back to itself")
+    return faults
+
+
+@dataclass(frozen=True, slots=True)
+class _Declared:
+    """What a plan is held against."""
+
+    workflow: Workflow[Any, Any]
+    plan: Plan
+    request_fields: Mapping[str, Json]
+
+    def faults(self, subtask: Subtask) -> list[str]:
+        where = f"subtask {subtask.id!r}"
+        specialist = self.workflow.specialists.get(subtask.specialist)
+        faults = self._references(subtask, specialist.sees if specialist else None)
+        if specialist is None:
+            known = ", ".join(sorted(self.workflow.specialists))
+            return [f"{where}: no specialist {subtask.specialist!r}; there are {known}", *faults]
+        action = specialist.tools.get(subtask.action)
+        if action is None:
+            known = ", ".join(sorted(specialist.tools))
+            return [f"{where}: {subtask.specialist!r} has no action {subtask.action!r}; it has {known}", *faults]
+        if specialist.answer is None:
+            literal = {key for key, value in subtask.inputs.items() if not any(find_references(value))}
+            faults += [f"{where}: {fault}" for fault in action.check_inputs(subtask.inputs, literal)]
+        return faults
+
+    def _references(self, subtask: Subtask, sees: frozenset[str] | None) -> list[str]:
+        ancestors = self.plan.ancestors(subtask.id)
+        wrong: list[str] = []
+        for pointer in dict.fromkeys(subtask.references()):
+            if pointer.subtask != REQUEST and pointer.subtask not in ancestors:
+                why = "names no subtask among its needs"
+            elif sees is not None and pointer.field not in sees:
+                why = f"names a field that {subtask.specialist} may not see"
+            else:
+                known = self._fields(pointer.subtask)
+                why = "" if known is None or pointer.field in known else f"names no field there ({', '.join(sorted(known))})"
+            wrong += [f"subtask {subtask.id!r}: {str(pointer)!r} {why}"] if why else []
+        return wrong
+
+    def _fields(self, subtask_id: str) -> Collection[str] | None:
+        # None where it cannot be known: an answer type of another shape, or a subtask that has faults of its own.
+        if subtask_id == REQUEST:
+            return self.request_fields
+        source = self.plan[subtask_id]
+        specialist = self.workflow.specialists.get(source.specialist)
+        if specialist is None or source.action not in specialist.tools:
+            return None
+        return specialist.tools[source.action].result_fields if specialist.answer is None else specialist.answer_fields

@@ -1,0 +1,153 @@
+"""What a user declares: specialists with tools, and the workflow that sends requests to them."""
+
+from __future__ import annotations
+
+import inspect
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Literal, TypeAlias, get_args, get_origin
+
+from pydantic import TypeAdapter, ValidationError
+from typing_extensions import TypeVar
+
+from trimtab.core.errors import DeclarationError, RequestError
+from trimtab.core.outcome import Handoff, Status
+from trimtab.core.plan import Plan, Subtask
+from trimtab.core.values import Json
+from trimtab.run.tool import Tool, fields_of
+
+Answer = TypeVar("Answer", default=Any)
+Request = TypeVar("Request", default=Any)
+Result = TypeVar("Result", default=Any)
+Risk: TypeAlias = Literal["low", "medium", "high"]
+
+
+class Specialist(Generic[Answer]):
+    """A role that does one kind of work with its own tools. The docstring is its instructions.
+
+        class Payment(Specialist[Charge], role="payment", risk="high", sees=("booking", "price")):
+            \"\"\"You take payments. Charge the price of the hold, never more.\"\"\"
+
+    With an answer type the model works until it gives an answer of that type. Without one, the answer of a subtask is what
+    its action returned, taken from the tool and not retold by the model; the call must then carry the subtask's inputs.
+    `sees` names the result fields that may enter its context (None: all). Actions of a plan are names of its tools.
+    """
+
+    role: ClassVar[str]
+    risk: ClassVar[Risk] = "medium"
+    sees: ClassVar[frozenset[str] | None] = None
+    instructions: ClassVar[str]
+    tools: ClassVar[Mapping[str, Tool]]
+    answer: ClassVar[TypeAdapter[Any] | None] = None
+    answer_fields: ClassVar[frozenset[str] | None] = None
+
+    def __init_subclass__(
+        cls, role: str | None = None, risk: Risk | None = None, sees: Sequence[str] | None = None, **rest: Any
+    ) -> None:
+        """Collect and check the declaration."""
+        super().__init_subclass__(**rest)
+        cls.role = role or getattr(cls, "role", "")
+        if not cls.role.isidentifier() or cls.role == "orchestrator":
+            raise DeclarationError(f"{cls.__name__}: role {cls.role!r} is not a name for a specialist", hint='class X(Specialist, role="payment")')
+        cls.risk = risk or cls.risk
+        cls.sees = frozenset(sees) if sees is not None else cls.sees
+        cls.instructions = inspect.cleandoc(cls.__doc__ or "")
+        if not cls.instructions:
+            raise DeclarationError(f"specialist {cls.role!r} has no docstring", hint="the docstring is its instructions")
+        found = [t for _, t in inspect.getmembers_static(cls, lambda m: isinstance(m, Tool))]
+        cls.tools = {t.name: t for t in found}
+        for declared in found:
+            if declared.effect == "reversible" and declared.undo is None:
+                raise DeclarationError(
+                    f"{cls.role}.{declared.name} is reversible and has no compensation",
+                    hint=f"add a method decorated with @{declared.name}.compensate, or declare it irreversible",
+                )
+        answer = _argument(cls, Specialist, 0)
+        if answer not in (None, Any):
+            cls.answer = TypeAdapter(answer)
+            cls.answer_fields = fields_of(answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A subtask that handed its work on, or is held, or was skipped: what `Workflow.settle` decides upon."""
+
+    subtask: Subtask
+    status: Status
+    reason: str
+    held: bool
+    stops: bool
+
+
+class Workflow(Generic[Request, Result]):
+    """A declared job: requests of one type are broken into subtasks for these specialists. The docstring instructs the orchestrator.
+
+    Subclass with `name=`, override what the domain needs; only `conclude` must be given.
+    """
+
+    name: ClassVar[str]
+    instructions: ClassVar[str]
+    request: ClassVar[TypeAdapter[Any]]
+    result: ClassVar[TypeAdapter[Any]]
+
+    def __init__(self, specialists: Sequence[Specialist[Any]]) -> None:
+        self.specialists: Mapping[str, Specialist[Any]] = {s.role: s for s in specialists}
+        if len(self.specialists) != len(specialists):
+            raise DeclarationError(f"workflow {self.name!r} has two specialists of one role", hint="give each its own role")
+        if not specialists:
+            raise DeclarationError(f"workflow {self.name!r} has no specialists", hint="pass at least one")
+
+    def __init_subclass__(cls, name: str | None = None, **rest: Any) -> None:
+        """Collect and check the declaration."""
+        super().__init_subclass__(**rest)
+        cls.name = name or getattr(cls, "name", "") or cls.__name__
+        cls.instructions = inspect.cleandoc(cls.__doc__ or "")
+        if not cls.instructions:
+            raise DeclarationError(f"workflow {cls.name!r} has no docstring", hint="the docstring instructs the orchestrator")
+        cls.request, cls.result = (TypeAdapter(_argument(cls, Workflow, n) or Any) for n in (0, 1))
+
+    def read_request(self, given: object) -> Request:
+        """Parse a JSON request. Raises RequestError naming every field that is wrong."""
+        try:
+            return self.request.validate_python(given)
+        except ValidationError as error:
+            faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'request'}: {e['msg']}" for e in error.errors(include_url=False))
+            raise RequestError(f"not a request for {self.name!r}: {faults}", hint="give a JSON object with these fields") from None
+
+    def dump_request(self, request: Request) -> Json:
+        """Write a request as JSON."""
+        return self.request.dump_python(request, mode="json", by_alias=True)
+
+    def brief(self, request: Request) -> Json:
+        """Say what the orchestrator is shown of the request, as untrusted data; all of it unless overridden."""
+        return self.dump_request(request)
+
+    def faults(self, request: Request, plan: Plan) -> list[str]:
+        """Name what the domain's own rules find wrong with a plan; the orchestrator is shown every one."""
+        del request, plan
+        return []
+
+    def guard(self, request: Request, subtask: Subtask, inputs: Mapping[str, Json], results: Mapping[str, Json]) -> Handoff[None] | None:
+        """Say, just before a subtask starts, that it may not; `results` holds the results of all that ended before it."""
+        del request, subtask, inputs, results
+        return None
+
+    def settle(self, request: Request, stops: Sequence[Stop], results: Mapping[str, Json]) -> Status:
+        """Say how a run stands in which no subtask failed; by default the most urgent of the stops (order of `Status`)."""
+        del request, results
+        order = list(Status)
+        return min((s.status for s in stops), key=order.index, default=Status.COMPLETED)
+
+    @abstractmethod
+    def conclude(self, request: Request, results: Mapping[str, Json]) -> Result:
+        """Make the run's result from the results of its subtasks, by subtask id."""
+
+
+def _argument(cls: type, base: type, index: int) -> Any:
+    for klass in cls.__mro__:
+        for generic in getattr(klass, "__orig_bases__", ()):
+            if get_origin(generic) is base:
+                argument = get_args(generic)[index]
+                return None if isinstance(argument, TypeVar) else argument
+    return None

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from trimtab.core.errors import PolicyError
+from trimtab.policy.load import check, parse
+from trimtab.policy.resolve import resolve
+
+KEYS = (
+    "app", "factory", "store", "models", "haiku", "providers", "anthropic", "acme", "kind", "base_url", "key_env", "roles", "default",
+    "payment", "orchestrator", "model", "max_tokens", "effort", "environments", "local", "staging", "experiments", "defaultModel",
+)  # fmt: skip
+TEXTS = ("haiku", "anthropic:claude", "acme:x", "openai", "high", "https://a.example", "KEY", "a.b:c", "")
+
+keys = st.sampled_from(KEYS) | st.text(max_size=4)
+plain = st.sampled_from(TEXTS) | st.text(max_size=6) | st.booleans() | st.integers() | st.floats()
+values = st.recursive(
+    plain, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(keys, inner, max_size=3), max_leaves=8
+)
+
+entries = (
+    st.sampled_from(TEXTS)
+    | st.fixed_dictionaries({}, optional={"model": plain, "max_tokens": plain, "effort": plain})
+    | values
+)
+roles = st.dictionaries(keys, entries, max_size=3)
+near_policies = st.fixed_dictionaries(
+    {},
+    optional={
+        "app": st.dictionaries(keys, plain, max_size=2),
+        "models": st.dictionaries(keys, plain, max_size=3),
+        "providers": st.dictionaries(keys, st.dictionaries(keys, plain, max_size=3) | plain, max_size=2),
+        "roles": roles,
+        "environments": st.dictionaries(keys, st.fixed_dictionaries({"roles": roles}) | values, max_size=2),
+        "budgets": values,
+    },
+)
+
+
+def toml(value: Any) -> str:
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{toml(str(k))} = {toml(v)}" for k, v in value.items()) + "}"  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+        case list():
+            return "[" + ", ".join(map(toml, value)) + "]"  # pyright: ignore[reportUnknownArgumentType]
+        case str():
+            return json.dumps(value, ensure_ascii=False)
+        case bool():
+            return str(value).lower()
+        case _:
+            return str(value)
+
+
+def use(text: str) -> None:
+    try:
+        policy = parse(text)
+        check(policy, ["payment"])
+        assert resolve(policy, "local", ["payment"]).choices["payment"].model.count(":") >= 1
+    except PolicyError as error:
+        assert str(error).startswith("trimtab.toml: ")  # noqa: PT017 - most texts are refused, and some must not be
+
+
+@given(st.text())
+@example("\ufeff")
+@example('a = "\\ud800"')
+@example("a = 9999-99-99")
+def test_any_text_is_read_or_refused(text: str):
+    use(text)
+
+
+@given(near_policies)
+@example({"roles": {"payment": "anthropic:x"}, "environments": {"local": {"roles": {"payment": {"max_tokens": 7}}}}})
+def test_anything_like_a_policy_is_read_or_refused(content: dict[str, Any]):
+    use("\n".join(f"{toml(key)} = {toml(value)}" for key, value in content.items()))
