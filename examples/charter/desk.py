@@ -15,19 +15,18 @@ import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
-from trimtab import Retry, Step
+from trimtab import Failed, Retry, Step
 
 from .approval import demands, needs_booking
 from .books import Books
 from .fleet import Fleet
-from .mailer import Mailer, MailerDownError, letter
+from .mailer import Mailer, MailerDownError, MailRefusedError, letter
 from .request import BookingRequest
 from .store import Call, Store
 from .wire import named
 
 P = ParamSpec("P")
 R = TypeVar("R")
-V = TypeVar("V")
 
 
 class Staff(Protocol):
@@ -50,43 +49,41 @@ class Writer(Staff, Protocol):
         ...
 
 
-S = TypeVar("S", bound=Staff)
-W = TypeVar("W", bound=Writer)
 
 
-def reads(body: Callable[Concatenate[S, Step, Books, P], R]) -> Callable[Concatenate[S, Step, P], Coroutine[Any, Any, R]]:
+def reads(body: Callable[Concatenate[Any, Step, Books, P], R]) -> Callable[Concatenate[Any, Step, P], Coroutine[Any, Any, R]]:
     """Serve a method that changes nothing."""
     return _tool(body, Store.reading)
 
 
-def writes(body: Callable[Concatenate[S, Step, Books, P], R]) -> Callable[Concatenate[S, Step, P], Coroutine[Any, Any, R]]:
+def writes(body: Callable[Concatenate[Any, Step, Books, P], R]) -> Callable[Concatenate[Any, Step, P], Coroutine[Any, Any, R]]:
     """Serve a method that changes the books."""
     return _tool(body, Store.writing)
 
 
 def mails(
-    body: Callable[Concatenate[W, Step, Books, P], R],
-) -> Callable[Concatenate[W, Step, P], Coroutine[Any, Any, R | Retry]]:
+    body: Callable[Concatenate[Any, Step, Books, P], R],
+) -> Callable[Concatenate[Any, Step, P], Coroutine[Any, Any, R | Retry | Failed]]:
     """Serve a method that changes the books and queues mail; the mail goes out once the books are safe."""
     written = _tool(body, Store.writing)
 
     @functools.wraps(written)
-    async def run(self: W, step: Step, *args: P.args, **kwargs: P.kwargs) -> R | Retry:
+    async def run(self: Writer, step: Step, *args: P.args, **kwargs: P.kwargs) -> R | Retry | Failed:
         outcome = await written(self, step, *args, **kwargs)
         return await _post(self.fleet.open(company_of(step)), self.mailer, step.idempotency_key) or outcome
 
-    run.__signature__ = inspect.signature(written)  # pyright: ignore[reportFunctionMemberAccess]
+    run.__signature__ = inspect.signature(written)  # pyright: ignore[reportAttributeAccessIssue]
     return run
 
 
 def undoes(
-    body: Callable[[S, Books, Mapping[str, Any]], None],
-) -> Callable[[S, Step, Any], Awaitable[None]]:
+    body: Callable[[Any, Books, Mapping[str, Any]], None],
+) -> Callable[[Any, Step, Any], Awaitable[None]]:
     """Serve a compensation: gets what the call noted in `books.undo`, not at all when the call changed nothing."""
     action = body.__name__.removeprefix("undo_")
 
     @functools.wraps(body)
-    async def run(self: S, step: Step, returned: Any) -> None:
+    async def run(self: Staff, step: Step, returned: Any) -> None:
         del returned  # the call's own note says more than its result
         store = self.fleet.open(company_of(step))
         await asyncio.to_thread(store.undoing, step, f"{self.role}.{action}", lambda books, note: body(self, books, note))
@@ -114,13 +111,13 @@ def company_of(step: Step) -> str:
 
 
 def _tool(
-    body: Callable[Concatenate[S, Step, Books, P], R], serve: Callable[[Store, Call, Callable[[Books], R]], R]
-) -> Callable[Concatenate[S, Step, P], Coroutine[Any, Any, R]]:
+    body: Callable[Concatenate[Any, Step, Books, P], R], serve: Callable[[Store, Call, Callable[[Books], R]], R]
+) -> Callable[Concatenate[Any, Step, P], Coroutine[Any, Any, R]]:
     seen = inspect.signature(body)
     shown = seen.replace(parameters=[p for p in seen.parameters.values() if p.name != "books"])
 
     @functools.wraps(body)
-    async def run(self: S, step: Step, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def run(self: Staff, step: Step, *args: P.args, **kwargs: P.kwargs) -> R:
         given = shown.bind(self, step, *args, **kwargs).arguments
         arguments = named({name: value for name, value in given.items() if name not in ("self", "step")})
         call = Call.of(step, f"{self.role}.{body.__name__}", arguments)
@@ -128,11 +125,11 @@ def _tool(
         # A thread, because a store that another process is writing to may keep us waiting.
         return await asyncio.to_thread(serve, store, call, lambda books: body(self, step, books, *args, **kwargs))
 
-    run.__signature__ = shown  # pyright: ignore[reportFunctionMemberAccess]
+    run.__signature__ = shown  # pyright: ignore[reportAttributeAccessIssue]
     return run
 
 
-async def _post(store: Store, mailer: Mailer, key: str) -> Retry | None:
+async def _post(store: Store, mailer: Mailer, key: str) -> Retry | Failed | None:
     # Sent, then noted: a crash between the two sends again, under the same Message-ID.
     company = await asyncio.to_thread(store.read, lambda books: books.company)
     for message in await asyncio.to_thread(store.read, lambda books: books.outbox.messages(queued_by=key)):
@@ -140,6 +137,8 @@ async def _post(store: Store, mailer: Mailer, key: str) -> Retry | None:
             await mailer.send(letter(company, message))
         except MailerDownError as down:
             return Retry(str(down), error_class="mailer")
+        except MailRefusedError as refused:
+            return Failed(str(refused), error_class="mailer")
         number = message.n
         await asyncio.to_thread(store.write, lambda books, number=number: books.outbox.sent(number))
     return None

@@ -11,7 +11,7 @@ from contextlib import suppress
 from copy import deepcopy
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, cast
 
 from trimtab import UsageError
 
@@ -19,7 +19,7 @@ from .books import Books
 from .papers import Page
 from .record import Booking, from_fixture
 from .store import Store
-from .wire import local, minute
+from .wire import minute
 from .world import World
 
 _COMPANY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
@@ -119,7 +119,7 @@ def _replies(replies: Mapping[str, str]) -> None:
 
 
 def _added(value: Any) -> list[tuple[str, dict[str, Any]]]:
-    listed: list[Any] = value if isinstance(value, list) else [value]
+    listed = cast("list[dict[str, Any]]", value if isinstance(value, list) else [value])
     found: list[tuple[str, dict[str, Any]]] = []
     for entry in listed:
         if "id" in entry or "booking_id" in entry:

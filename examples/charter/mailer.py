@@ -13,7 +13,7 @@ from typing import Protocol
 from .letters import body, subject
 from .outbox import Message
 
-_TEMPORARY = range(400, 500)
+_PERMANENT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,12 @@ class MailerDownError(Exception):
     """The mail could not be handed over now; later it may."""
 
 
+class MailRefusedError(Exception):
+    """The server will never take this mail: no such address, for one."""
+
+
 class Mailer(Protocol):
-    """Whatever takes letters. Raises MailerDownError when it cannot take one now."""
+    """Whatever takes letters. Raises MailerDownError when it cannot take one now, MailRefusedError when never."""
 
     async def send(self, letter: Letter) -> None:
         """Hand a letter over."""
@@ -65,12 +69,9 @@ class SmtpMailer:
         """Hand it over."""
         try:
             await asyncio.to_thread(self._send, letter)
-        except (OSError, smtplib.SMTPServerDisconnected) as error:
-            raise MailerDownError(f"mail server {self.host}:{self.port}: {error}") from error
-        except smtplib.SMTPResponseException as error:
-            if error.smtp_code not in _TEMPORARY:
-                raise
-            raise MailerDownError(f"mail server {self.host}:{self.port}: {error}") from error
+        except OSError as error:  # every error of smtplib is one, too
+            wrong = MailRefusedError if _permanent(error) else MailerDownError
+            raise wrong(f"mail server {self.host}:{self.port}: {error}") from error
 
     def _send(self, letter: Letter) -> None:
         with smtplib.SMTP(self.host, self.port, timeout=self.timeout) as server:
@@ -97,6 +98,16 @@ def letter(company: str, message: Message) -> Letter:
         text=body(message),
         language=message.language,
     )
+
+
+def _permanent(error: OSError) -> bool:
+    match error:
+        case smtplib.SMTPResponseException(smtp_code=code):
+            return code >= _PERMANENT
+        case smtplib.SMTPRecipientsRefused(recipients=refused):
+            return all(code >= _PERMANENT for code, _ in refused.values())
+        case _:
+            return False
 
 
 def _email(letter: Letter) -> EmailMessage:

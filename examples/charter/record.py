@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from .money import ZERO, from_store, money, to_store
 from .slots import Slot
@@ -118,7 +118,7 @@ def from_fixture(booking_id: str, given: Mapping[str, Any]) -> Booking:
         crew=tuple(given.get("crew") or ()),
         contact=given.get("contact"),
         adults=given.get("adults"),
-        minors=tuple(minor["age"] if isinstance(minor, Mapping) else int(minor) for minor in minors),
+        minors=tuple(cast("Mapping[str, int]", minor)["age"] if isinstance(minor, Mapping) else int(minor) for minor in minors),
         extra={name: value for name, value in given.items() if name not in _FIXTURE},
     )
 

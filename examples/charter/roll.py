@@ -27,7 +27,14 @@ class Roll:
         return self._db.execute("INSERT INTO crew_events (booking_id) VALUES (?)", (booking_id,)).lastrowid or 0
 
     def ask(
-        self, purpose: str, booking_id: str, slot: Slot, asks: Iterable[Ask], deadline: datetime, instead_of: str | None = None
+        self,
+        purpose: str,
+        booking_id: str,
+        slot: Slot,
+        asks: Iterable[Ask],
+        *,
+        deadline: datetime,
+        instead_of: str | None = None,
     ) -> list[int]:
         """Write questions down, with the answers that are known."""
         return [

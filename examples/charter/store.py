@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from threading import RLock
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter
+
 from trimtab import Failed, Handoff, Rejected, Retry, Status, Step
 
 from . import results
@@ -157,7 +158,7 @@ class Store:
             db.execute("INSERT INTO calls (key, run_id, subtask, action, arguments, at) VALUES (?, ?, ?, ?, ?, ?)", row)
 
     @contextmanager
-    def _transaction(self, kind: str) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, kind: str) -> Generator[sqlite3.Connection]:
         with self._lock:
             db = self._open()
             db.execute(f"BEGIN {kind}")
@@ -188,6 +189,7 @@ def _dump(outcome: object) -> str:
     handoff = None
     value: Any = outcome
     if isinstance(outcome, Handoff):
+        outcome = cast("Handoff[Any]", outcome)
         value = outcome.value
         handoff = {"status": outcome.status.value, "reason": outcome.reason, "stops": outcome.stops}
     kind = type(value).__name__

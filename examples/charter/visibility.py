@@ -22,7 +22,7 @@ def may_see(contract: Contract, field: str, reader: str) -> bool:
 def closed(contract: Contract, fields: Mapping[str, Any], reader: str) -> list[str]:
     """Name the fields of a message that its reader may not see, those inside values included."""
     found = [field for field in fields if not may_see(contract, field, reader)]
-    inside = [f for value in fields.values() for f in _named(value) if f in contract.visibility]
+    inside = [f for value in fields.values() for f in named(value) if f in contract.visibility]
     return sorted({*found, *(f for f in inside if not may_see(contract, f, reader))})
 
 
@@ -64,11 +64,12 @@ def _spellings(figure: Decimal) -> set[str]:
     return forms
 
 
-def _named(value: Any) -> Iterator[str]:
+def named(value: Any) -> Iterator[str]:
+    """Every field name inside a value, at any depth."""
     if isinstance(value, Mapping):
         for key, inner in cast("Mapping[str, Any]", value).items():
             yield key
-            yield from _named(inner)
+            yield from named(inner)
     elif isinstance(value, list | tuple):
         for inner in cast("list[Any]", value):
-            yield from _named(inner)
+            yield from named(inner)

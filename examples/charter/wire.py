@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from pydantic import BaseModel
 
+DAY = re.compile(r"\d{4}-\d\d-\d\d")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d")
 
 
@@ -30,10 +31,8 @@ def plain(value: Any) -> Any:
         case BaseModel():
             fields = type(value).model_fields
             return {fields[name].alias or name: plain(getattr(value, name)) for name in fields if name in value.model_fields_set}
-        case datetime():
-            return minute(value)
-        case date():
-            return value.isoformat()
+        case datetime() | date():
+            return minute(value) if isinstance(value, datetime) else value.isoformat()
         case Decimal():
             return float(value)
         case Mapping():

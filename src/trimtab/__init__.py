@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - one door for every public name
+def __getattr__(name: str) -> Any:
     """Import on first use: the command line must not pay for what it does not need."""
     if name not in _WHERE:
         message = f"module 'trimtab' has no attribute {name!r}"

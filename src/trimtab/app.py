@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 from uuid import uuid4
 
-from trimtab.core.errors import DeclarationError, PlanError, RunError
+from trimtab.core.errors import DeclarationError, PlanError, RunError, UsageError
 from trimtab.core.pin import ORCHESTRATOR, Pin
 from trimtab.core.ports import Clock, Ended, ModelClient, NewRun, Parked, PriceList, Standing
 from trimtab.core.records import ExposureFact, RunFact
@@ -140,7 +140,21 @@ class App:
         means = Means(models, self._prices, self.clock, self._limits, asyncio.Semaphore(CALLS_AT_ONCE))
         self.engine = EmbeddedEngine(self.store, RunLoop(self.workflows, means), self._facts, self.clock)
         await self.engine.start()
+        try:
+            self._try_models()
+        except UsageError:
+            await self.engine.close()
+            raise
         return self
+
+    def _try_models(self) -> None:
+        # A missing key or package is told before the first request is, and the first call does not pay for imports.
+        if self._client is None:
+            return
+        for model in sorted({c.model for w in self.workflows.values() for c in self.pin(w).roles.values()}):
+            if fault := self._client.prepare(model):
+                message, _, hint = fault.message.partition("\nhint: ")
+                raise UsageError(message, hint=hint)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

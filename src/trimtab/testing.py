@@ -1,15 +1,15 @@
 """For users' tests: an app on scripted models, and a clock that stands still.
 
-    clock = StillClock()
-    async with app_for_tests(CharterBooking([...]), models=ScriptedModel([uses("plan", subtasks=[...]), ...]), clock=clock) as app:
-        run = await app.start(CharterBooking, request)
-        clock.advance(days=20)
+clock = StillClock()
+async with app_for_tests(CharterBooking([...]), models=ScriptedModel([uses("plan", subtasks=[...]), ...]), clock=clock) as app:
+run = await app.start(CharterBooking, request)
+clock.advance(days=20)
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -76,7 +76,7 @@ async def app_for_tests(
     store: Path | None = None,
     clock: Clock | None = None,
     limits: Limits = QUICK,
-) -> AsyncIterator[App]:
+) -> AsyncGenerator[App]:
     """Run an app with every role on one scripted model; its store lasts as long as the block, or stays at `store`."""
     with TemporaryDirectory() as folder:
         path = store or Path(folder) / "trimtab.db"

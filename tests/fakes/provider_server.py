@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -21,6 +21,7 @@ class Seen:
     headers: Mapping[str, str]
     body: dict[str, Any]
     path: str
+    connection: object
 
 
 @dataclass
@@ -31,14 +32,16 @@ class ProviderServer:
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        self.requests.append(Seen(dict(request.headers), await request.json(), request.path))
+        assert request.transport is not None
+        connection = request.transport.get_extra_info("peername")
+        self.requests.append(Seen(dict(request.headers), await request.json(), request.path, connection))
         self.arrived.set()
         assert self.behave is not None, "the test gave no behaviour"
         return await self.behave(request)
 
 
 @asynccontextmanager
-async def provider_server() -> AsyncIterator[ProviderServer]:
+async def provider_server() -> AsyncGenerator[ProviderServer]:
     server = ProviderServer()
     app = web.Application()
     app.router.add_post("/{path:.*}", server.serve)

@@ -14,13 +14,17 @@ Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json
 
 
 def dumps(value: object) -> str:
-    """Write `value` as canonical JSON: sorted keys, no spaces, text as it is. Money becomes a string, time ISO 8601."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
+    r"""Write `value` as canonical JSON: sorted keys, no spaces, text as it is. Money becomes a string, time ISO 8601.
+
+    Half of a surrogate pair, which models may say and UTF-8 cannot hold, is written as its JSON escape.
+    """
+    text = _ENCODER.encode(value)
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def digest(value: object) -> str:
     """Name a value by 16 hexadecimal digits (64 bits of SHA-256) of its canonical JSON."""
-    return hashlib.sha256(dumps(value).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return hashlib.sha256(dumps(value).encode()).hexdigest()[:16]
 
 
 def _plain(value: object) -> object:
@@ -36,3 +40,6 @@ def _plain(value: object) -> object:
         case _:
             message = f"{type(value).__name__} is not JSON"
             raise TypeError(message)
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)

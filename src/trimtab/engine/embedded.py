@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import heapq
-import json
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from typing import Any, TypeAlias
 from trimtab.core.errors import KeyReusedError, StoreBrokenError, StoreError, UnknownRunError
 from trimtab.core.ports import Clock, Conductor, FactWriter, NewRun, Parked, Standing, StepWork, Worked
 from trimtab.core.records import Fact
-from trimtab.core.values import Json
+from trimtab.core.values import Json, dumps
 from trimtab.engine import store
 from trimtab.engine.writer import GroupWriter, Write
 
@@ -61,7 +60,7 @@ class RunSteps:
 
     async def _do(self, name: str, work: StepWork) -> Json:
         worked: Worked = await work()
-        row = (self._live.seq, name, json.dumps(worked.result, separators=(",", ":"), ensure_ascii=False))
+        row = (self._live.seq, name, dumps(worked.result))
         await self._writer.commit(Write(step=row, facts=worked.facts))
         return worked.result
 
@@ -108,6 +107,11 @@ class EmbeddedEngine:
         self._seen_event = 0
         self._closing = False
         self.broken: asyncio.Future[None]
+
+    @property
+    def unfinished(self) -> int:
+        """How many runs this process knows of that have not ended."""
+        return len(self._unended)
 
     async def start(self) -> None:
         """Take the file and go on with every unfinished run. Raises StoreLockedError or StoreBrokenError."""

@@ -32,7 +32,8 @@ def subtask_lines(
 
     `entered` comes in order of time, then of writing.
     """
-    planned = next((_planned(p.plan) for p in reversed(plans) if not p.faults), {})
+    faultless = [p.plan for p in plans if not p.faults]
+    planned = _planned(faultless[-1]) if faultless else {}
     gathered = {subtask_id: _Gathered() for subtask_id in planned}
     for fact in entered:
         gathered.setdefault(fact.subtask, _Gathered()).entered.append(fact)

@@ -11,7 +11,7 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from trimtab.core.errors import StoreBrokenError, UnknownRunError, UsageError
 from trimtab.core.outcome import Status
@@ -79,7 +79,9 @@ class Journal:
             expected = ", ".join(map(repr, [RUNNING, *map(str, Status)]))
             raise UsageError(f"no run has status {status!r}", hint=f"expected one of {expected}")
         with self._explained():
-            return self._lines(limit=max(limit, 0), status=status and str(status), workflow=workflow)
+            return self._lines(
+                limit=max(limit, 0), status=status and str(status), workflow=workflow and encodable(workflow)
+            )
 
     def run(self, given: str) -> RunDetail:
         """Give one run by its id, its key, or the start of either. Raises UnknownRunError where that is none or several."""
@@ -106,7 +108,7 @@ class Journal:
         """Let the file go."""
         self._connection.close()
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> Self:
         """Give itself."""
         return self
 
@@ -139,12 +141,12 @@ class Journal:
         return tuple(kind(*(read(value) for read, value in zip(readers, row, strict=True))) for row in rows)
 
     def _find(self, given: str) -> str:
-        for where in _FINDERS:
+        for where in _FINDERS if given else ():
             found = self._connection.execute(_FIND.replace("{where}", where), {"given": given}).fetchall()
             if len(found) > 1:
                 listed = ", ".join(f"{run_id!r} ({workflow})" for run_id, workflow in found[:3])
                 more = ", ..." if found[3:] else ""
-                raise UnknownRunError(f"{given!r} may be any of {listed}{more}", hint="give more of the run's id")
+                raise UnknownRunError(f"{given!r} may be any of {listed}{more}", hint="give the whole id")
             if found:
                 return found[0][0]
         raise UnknownRunError(
@@ -158,7 +160,9 @@ class Journal:
         try:
             yield
         finally:
-            self._connection.execute("ROLLBACK")
+            # A file that turned out broken may have ended it already.
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     @contextmanager
     def _explained(self) -> Generator[None]:

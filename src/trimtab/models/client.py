@@ -10,6 +10,7 @@ import ipaddress
 import os
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import urlsplit
@@ -44,6 +45,9 @@ class Provider:
 
     def __post_init__(self) -> None:
         url = urlsplit(self.address)
+        if "@" in url.netloc or url.query:
+            # The address is shown in every fault.
+            raise UsageError("base_url holds a user, a password or a query", hint="name the key's variable in key_env")
         if url.scheme not in {"http", "https"} or not url.hostname:
             raise UsageError(
                 f"base_url {self.base_url!r} is not an address", hint="write it whole, like http://127.0.0.1:8080/v1"
@@ -109,16 +113,29 @@ class ProviderClient:
 
     async def ask(self, call: ModelCall) -> ModelAnswer | ModelFault:
         """Send the call once. Whatever the provider does comes back as a value; only cancelling raises."""
-        provider_name, _, model_name = call.model.partition(":")
-        line = self._line(provider_name, call)
+        if call.must_use_tool and not call.tools:
+            return ModelFault("permanent", "no_tools", "the call must be answered with a tool, and offers none")
+        line = self._line(call.model)
         if isinstance(line, ModelFault):
             return line
+        provider_name, _, model_name = call.model.partition(":")
         try:
-            model = line.model(model_name)
-            response = await _request(model, call)
+            response = await _request(line.model(model_name), call)
             return from_response(call, response)
         except Exception as error:  # noqa: BLE001 - the port's promise: whatever went wrong is a value, classed
             return fault_from(error, f"{provider_name} at {line.provider.address}", line.key)
+
+    def prepare(self, model: str) -> ModelFault | None:
+        """Import and open all that `model` needs, or say what is missing; sends nothing.
+
+        It takes a second or two of CPU, once. Without it the first call takes them, and its latency is not the model's.
+        """
+        line = self._line(model)
+        if isinstance(line, ModelFault):
+            return line
+        import_module("pydantic_ai.direct")
+        line.model(model.partition(":")[2])
+        return None
 
     async def close(self) -> None:
         """Close every connection. A later call opens new ones."""
@@ -126,25 +143,26 @@ class ProviderClient:
         for line in lines.values():
             await line.close()
 
-    def _line(self, name: str, call: ModelCall) -> _Line | ModelFault:
-        if call.must_use_tool and not call.tools:
-            return ModelFault("permanent", "no_tools", "the call must be answered with a tool, and offers none")
+    def _line(self, model: str) -> _Line | ModelFault:
+        name = model.partition(":")[0]
         if name in self._lines:
             return self._lines[name]
         provider = self._providers.get(name)
         if provider is None:
             known = ", ".join(sorted(self._providers))
-            return ModelFault(
-                "permanent", "unknown_provider", f"{call.model!r}: no provider {name!r}, there are {known}"
-            )
+            return ModelFault("permanent", "unknown_provider", f"{model!r}: no provider {name!r}, there are {known}")
         key = provider.key()
         if not key:
-            return ModelFault("permanent", "no_key", f"{call.model!r}: {provider.missing_key()}")
+            return ModelFault("permanent", "no_key", f"{model!r}: {provider.missing_key()}")
         try:
             line = self._lines[name] = _LINES[provider.kind](provider, key)
         except ImportError:
-            missing = f"{call.model!r}: the package {provider.kind!r} is not installed"
-            return ModelFault("permanent", "not_installed", f"{missing}\nhint: pip install 'trimtab[{provider.kind}]'")
+            missing = f"{model!r}: the package {provider.kind!r} is not installed"
+            return ModelFault(
+                "permanent", "not_installed", f"{missing}\nhint: pip install 'pydantic-ai-slim[{provider.kind}]'"
+            )
+        except Exception as error:  # noqa: BLE001 - a certificate file or proxy that the SDK cannot take
+            return fault_from(error, f"{name} at {provider.address}", key)
         return line
 
 

@@ -126,7 +126,7 @@ def _policy(kept: Mapping[str, Any], source: str, named: str) -> Policy:
     )
 
 
-def _provider(name: str, table: Mapping[str, str]) -> ProviderSpec:
+def _provider(name: str, table: Mapping[str, Any]) -> ProviderSpec:
     return ProviderSpec(name, table.get("kind", name), table.get("base_url"), table.get("key_env"))
 
 

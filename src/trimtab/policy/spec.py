@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 DEFAULT_ENVIRONMENT = "local"
 DEFAULT_ROLE = "default"
@@ -31,7 +32,7 @@ class ProviderSpec:
     """
 
     name: str
-    kind: str
+    kind: Literal["anthropic", "openai"]
     base_url: str | None = None
     key_env: str | None = None
 

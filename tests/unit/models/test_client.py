@@ -202,12 +202,12 @@ async def test_an_unknown_tool_is_left_to_the_run(client: ProviderClient, server
 async def test_connections_are_reused_and_closing_is_not_the_end(client: ProviderClient, server: ProviderServer):
     server.behave = replies(body("anthropic"))
     await client.ask(CALL)
-    line = client._lines["anthropic"]
     await client.ask(replace(CALL, model="anthropic:claude-sonnet-4-6"))
-    assert client._lines["anthropic"] is line
     await client.close()
     await client.close()
     assert isinstance(await client.ask(CALL), ModelAnswer)
+    first, second, after_closing = (seen.connection for seen in server.requests)
+    assert first == second != after_closing
 
 
 async def test_cancelling_passes_through(client: ProviderClient, server: ProviderServer):
@@ -262,19 +262,46 @@ async def test_what_cannot_be_asked_is_a_permanent_fault_and_no_request(client: 
     assert server.requests == []
 
 
+async def test_preparing_sends_nothing_and_says_what_is_missing(
+    client: ProviderClient, server: ProviderServer, monkeypatch: pytest.MonkeyPatch
+):
+    assert client.prepare("anthropic:claude-haiku-4-5") is None
+    assert client.prepare("openai:tiny") is None
+    assert server.requests == []
+    monkeypatch.delenv("ANTHROPIC_API_KEY", raising=False)
+    missing = ProviderClient().prepare("anthropic:claude-haiku-4-5")
+    assert missing is not None
+    assert missing.error_class == "no_key"
+
+
 async def test_a_missing_sdk_says_what_to_install(client: ProviderClient, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "openai", None)
     fault = await client.ask(to("openai"))
     assert isinstance(fault, ModelFault)
     assert fault.message == (
-        "'openai:tiny': the package 'openai' is not installed\nhint: pip install 'trimtab[openai]'"
+        "'openai:tiny': the package 'openai' is not installed\nhint: pip install 'pydantic-ai-slim[openai]'"
     )
+
+
+async def test_a_client_that_cannot_be_opened_is_a_fault(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("HTTPS_PROXY", "nonsense://proxy")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-something")
+    fault = await ProviderClient().ask(CALL)
+    assert isinstance(fault, ModelFault)
+    assert (fault.kind, fault.error_class) == ("permanent", "ValueError")
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8080", "localhost:8080/v1", "ftp://host/v1", "http://"])
 def test_an_address_that_is_none_is_refused_at_once(url: str):
     with pytest.raises(UsageError, match="is not an address"):
         Provider("openai", url)
+
+
+@pytest.mark.parametrize("url", ["https://me:secret@host/v1", "https://host/v1?key=secret"])
+def test_an_address_with_a_secret_in_it_is_refused_without_telling_it(url: str):
+    with pytest.raises(UsageError) as refused:
+        Provider("openai", url)
+    assert "secret" not in str(refused.value)
 
 
 def test_importing_the_client_imports_no_sdk():

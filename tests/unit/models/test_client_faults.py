@@ -355,7 +355,7 @@ async def test_a_key_is_in_no_fault_log_or_repr(
     assert isinstance(await client.ask(call(kind)), ModelAnswer)
     assert all(seen.headers["Authorization"] == f"Bearer {KEY}" for seen in server.requests)
     assert not any(KEY in record.getMessage() for record in caplog.records)
-    assert KEY not in repr(client._lines)
+    assert KEY not in repr(vars(client))
 
 
 def test_a_cleaned_text_is_one_short_line():

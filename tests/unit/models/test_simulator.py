@@ -467,3 +467,9 @@ def parses(text: str) -> bool:
     except json.JSONDecodeError:
         return False
     return True
+
+
+async def test_runs_that_were_begun_elsewhere_are_told_apart():
+    async with station() as s:
+        ids = {(await s.ask(asks_work(run=f"run-{n}"))).id for n in range(20)}
+    assert len(ids) == 20

@@ -244,6 +244,13 @@ def test_a_file_may_hold_several_profiles(tmp_path: Path):
         Profile.load(path)
 
 
+def test_what_a_profile_says_wins_over_what_it_extends(tmp_path: Path):
+    own = f'[own]\nextends = "weak"\n{LATENCY}[own.models."claude-*".failures]\noverloaded = {{ rate = 0.5, source = "s" }}'
+    models = settings(written(tmp_path, own), "claude-haiku-5-5")
+    assert (models.latency.median, models.price.input, models.rate("overloaded")) == (1.0, 0.1, 0.5)
+    assert models.rate("cut_off") == settings("weak").rate("cut_off")
+
+
 def test_importing_the_simulator_loads_no_provider_sdk():
     code = (
         "import sys, trimtab.models.simulator; print(sorted({'anthropic', 'pydantic_ai', 'openai'} & set(sys.modules)))"

@@ -34,7 +34,7 @@ plans AS MATERIALIZED (
 progress AS (
     SELECT plans.run_id, count(*) AS total, count(s.state) AS done
       FROM plans CROSS JOIN json_each(plans.plan, '$.subtasks') AS listed
-      LEFT JOIN subtask AS s ON s.run_id = plans.run_id AND s.state = 'done'
+      LEFT JOIN subtask AS s ON s.run_id = plans.run_id AND s.state IN ('done', 'handed', 'stopped')
            AND s.subtask = CASE listed.type WHEN 'object' THEN json_extract(listed.value, '$.id') END
      GROUP BY plans.run_id
 )

@@ -38,9 +38,6 @@ class Memory:
             case PlanAsked():
                 entry = self._book.find(asked.texts)
                 content = digest([entry.request if entry else list(asked.texts), len(asked.tried)])
-                if run_id and not run.asked:
-                    run.ordinal = self._ordinals[model, content]
-                    self._ordinals[model, content] += 1
                 if run_id:
                     run.entry = entry
             case WorkAsked():
@@ -49,6 +46,9 @@ class Memory:
                 content = digest([entry.request if entry else "", named, len(asked.tried)])
             case OtherAsked():
                 entry, content = None, digest(asked.text)
+        if run_id and not run.asked:
+            run.ordinal = self._ordinals[model, content]
+            self._ordinals[model, content] += 1
         times = run.asked[model + content]
         run.asked[model + content] += 1
         return entry, (content, run.ordinal, times)

@@ -121,11 +121,15 @@ class Settings:
 
 @plain(frozen=True, slots=True)
 class Profile:
-    """How each simulated model behaves. `models` maps an id, or a prefix with `*`, to what is said of it."""
+    """How each simulated model behaves. `models` maps an id, or a prefix with `*`, to what is said of it.
+
+    What it does not say, `base` says: anything said here of a model wins over anything said there.
+    """
 
     name: str
     about: str
     models: Mapping[str, ModelTable]
+    base: Profile | None = None
 
     @staticmethod
     def load(name_or_path: str | Path) -> Profile:
@@ -147,7 +151,8 @@ class Profile:
     @property
     def model_ids(self) -> list[str]:
         """The ids named in full."""
-        return sorted(key for key in self.models if not key.endswith("*"))
+        inherited = self.base.model_ids if self.base else []
+        return sorted({*inherited, *(key for key in self.models if not key.endswith("*"))})
 
     def said_of(self, model: str) -> ModelTable:
         """Lay what is said of a model by name over what is said of wider patterns."""
@@ -155,7 +160,7 @@ class Profile:
         for key in sorted(self.models, key=len, reverse=True):
             if _fits(key, model):
                 table = table.over(self.models[key])
-        return table
+        return table.over(self.base.said_of(model)) if self.base else table
 
     def settings(self, model: str) -> Settings | None:
         """Give all that a model needs, or None where no pattern fits."""
@@ -206,17 +211,16 @@ def _profile(name: str, tables: Mapping[str, ProfileTable], where: str, below: t
             f"{where}: profile {name!r} is built on itself", hint="give it another name than the profile below it"
         )
     table = tables[name]
+    base = _profile(table.extends, tables, where, (*below, name)) if table.extends else None
     models: dict[str, ModelTable] = {}
-    if table.extends:
-        models |= _profile(table.extends, tables, where, (*below, name)).models
     for key, own in table.models.items():
         borrowed = ModelTable()
         if own.failures_like:
             borrowed = ModelTable(
                 failures=_profile(own.failures_like, tables, where, (*below, name)).said_of(key).failures
             )
-        models[key] = own.over(borrowed).over(models.get(key, ModelTable()))
-    profile = Profile(name, table.about, models)
+        models[key] = own.over(borrowed)
+    profile = Profile(name, table.about, models, base)
     for key in models:
         _check(profile, key, where)
     return profile

@@ -1,0 +1,37 @@
+# `make demo` and `make test` do everything a bare checkout needs; Python 3.11+ and make are enough.
+PYTHON ?= python3
+BIN = .venv/bin
+STAMP = .venv/.installed
+
+.PHONY: setup demo test lint format lock
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+demo: setup
+	$(BIN)/trimtab demo
+
+test: setup
+	$(BIN)/pytest -n 2 --dist worksteal
+
+lint: setup
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: setup
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# Needs uv. The lock names versions and hashes, and no registry.
+lock:
+	uv pip compile --universal --python-version 3.11 pyproject.toml --extra openai --group dev \
+		--no-emit-index-url --no-header --generate-hashes -o requirements.lock
+
+-include bench/bench.mk

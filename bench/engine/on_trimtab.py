@@ -1,0 +1,178 @@
+"""The workflow on trimtab's embedded engine, with the facts that the product writes and without.
+
+With facts: the pin and the request with the run, a model call with the plan, the plan, a model call with the first step of a
+subtask, a tool call with the second, two states of each subtask, the outcome. 26 facts a workflow, as the run loop writes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import measure
+
+from trimtab.app import SystemClock
+from trimtab.core.outcome import Status
+from trimtab.core.ports import Ended, NewRun, Steps, Worked
+from trimtab.core.records import (
+    ExposureFact,
+    Fact,
+    ModelCallFact,
+    OutcomeFact,
+    PlanFact,
+    RunFact,
+    SubtaskFact,
+    ToolCallFact,
+)
+from trimtab.core.values import dumps
+from trimtab.engine.embedded import EmbeddedEngine
+from trimtab.journal.writer import SqliteFacts
+
+MODEL = "anthropic:claude-haiku-4-5"
+ROLES = {role: {"model": MODEL, "max_tokens": 8192, "prompt": "0123456789abcdef"} for role in ("orchestrator", "berths")}
+PAYLOAD = dumps({"workflow": "bench", "request": {"text": "a berth"}, "pin": {"roles": ROLES, "arm": None}})
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The facts of one run; none of them where they are not `written`."""
+
+    run_id: str
+    written: bool
+
+    def new(self) -> list[Fact]:
+        if not self.written:
+            return []
+        return [
+            RunFact(self.run_id, "bench", self.run_id, "local", {"text": "a berth"}, now()),
+            ExposureFact(self.run_id, ROLES, None, 1.0, "0123456789abcdef", date(2026, 6, 8)),
+        ]
+
+    def planned(self, plan: Any) -> list[Fact]:
+        return [PlanFact(self.run_id, 0, plan["subtasks"], [], now())] if self.written else []
+
+    def asked(self, step: str, subtask: str | None) -> list[Fact]:
+        if not self.written:
+            return []
+        role = "berths" if subtask else "orchestrator"
+        call = ModelCallFact(
+            run_id=self.run_id,
+            step=step,
+            role=role,
+            subtask=subtask,
+            attempt=1,
+            requested_model=MODEL,
+            response_model="claude-haiku-4-5-20251001",
+            response_id="msg_01XFDUDYJgAACzvnptvVoYEL",
+            input_tokens=1812,
+            output_tokens=321,
+            cache_read_tokens=0,
+            cache_write_5m_tokens=0,
+            cache_write_1h_tokens=0,
+            stop_reason="tool_use",
+            error_class="",
+            error="",
+            latency_ms=1234.5,
+            cost=Decimal("0.003417"),
+            simulated=False,
+            at=now(),
+        )
+        return [call]
+
+    def called(self, step: str, subtask: str) -> list[Fact]:
+        if not self.written:
+            return []
+        call = ToolCallFact(
+            run_id=self.run_id,
+            step=step,
+            role="berths",
+            subtask=subtask,
+            tool="hold",
+            effect="reversible",
+            idempotency_key="0123456789abcdef",
+            attempt=1,
+            arguments={"berth": "A12", "from": "2026-06-13", "nights": 7, "vessel": "larkspur"},
+            outcome="done",
+            error_class="",
+            reason="",
+            latency_ms=12.3,
+            at=now(),
+        )
+        return [call]
+
+    def stands(self, subtask: str, state: str) -> list[Fact]:
+        return [SubtaskFact(self.run_id, subtask, state, "berths", "hold", None, "", now())] if self.written else []
+
+    def ended(self) -> list[Fact]:
+        if not self.written:
+            return []
+        result = {subtask: "held" for subtask in measure.SUBTASKS}
+        outcome = OutcomeFact(self.run_id, 0, True, Status.COMPLETED, result, "", "", True, True, 0, now())  # noqa: FBT003 - one fact
+        return [outcome]
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Conductor:
+    """Plans, then does all subtasks at once."""
+
+    facts: bool
+    step_seconds: float = 0.0
+
+    async def perform(self, steps: Steps, payload: str) -> Ended:
+        facts = Facts(steps.run_id, self.facts)
+        plan: Any = await steps.step("plan/0/1", lambda: self.work(measure.plan_result(), facts.asked("plan/0/1", None)))
+        steps.record(*facts.planned(plan))
+        results = await asyncio.gather(*(self.subtask(steps, facts, subtask) for subtask in plan["subtasks"]))
+        return Ended(Status.COMPLETED, sum(map(len, results)), facts=facts.ended())
+
+    async def subtask(self, steps: Steps, facts: Facts, subtask: str) -> list[Any]:
+        steps.record(*facts.stands(subtask, "started"))
+        model, tool = f"do/{subtask}/model/0/1", f"do/{subtask}/tool/0.0/1"
+        asked = await steps.step(model, lambda: self.work(measure.step_result(subtask, 1), facts.asked(model, subtask)))
+        called = await steps.step(
+            tool, lambda: self.work(measure.step_result(subtask, 2), facts.called(tool, subtask)), effect=True
+        )
+        steps.record(*facts.stands(subtask, "done"))
+        return [asked, called]
+
+    async def work(self, result: dict[str, Any], facts: Sequence[Fact]) -> Worked:
+        if self.step_seconds:
+            await asyncio.sleep(self.step_seconds)
+        return Worked(result, facts)
+
+    def cancelled(self, run_id: str, payload: str, by: str) -> Ended:
+        return Ended(Status.CANCELLED)
+
+    def broken(self, run_id: str, payload: str, error: Exception) -> Ended:
+        raise error
+
+
+def new_run(run_id: str, *, facts: bool) -> NewRun:
+    return NewRun(run_id, "bench", run_id, "0123456789abcdef", PAYLOAD, Facts(run_id, facts).new())
+
+
+@asynccontextmanager
+async def opened(folder: Path, *, facts: bool) -> AsyncIterator[measure.RunOne]:
+    engine = EmbeddedEngine(folder / "trimtab.db", Conductor(facts), SqliteFacts(), SystemClock())
+    await engine.start()
+
+    async def run_one(run_id: str) -> None:
+        ended = await engine.settled(await engine.accept(new_run(run_id, facts=facts)), final=True)
+        assert ended.value == 10
+
+    yield run_one
+    await engine.close()
+
+
+if __name__ == "__main__":
+    measure.main(facts=lambda folder: opened(folder, facts=True), bare=lambda folder: opened(folder, facts=False))

@@ -1,0 +1,129 @@
+"""Taking and changing slots: a new one is ours before the old one goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+from trimtab import Handoff, Rejected, Status
+
+from .books import Books
+from .kinds import Changes
+from .money import money
+from .prices import duration
+from .record import Booking, shown
+from .results import Changed
+from .slots import Slot
+from .wire import local, minute
+
+
+def unfit(books: Books, slot: Slot, party: int | None) -> Rejected | None:
+    """Say why nobody may have this slot, free or not: ends before it starts, too short, in the past, too many people."""
+    facts = books.world.vessels[slot.vessel]
+    if slot.end <= slot.start:
+        return Rejected(f"the trip ends at {minute(slot.end)}, not after its start {minute(slot.start)}")
+    if duration(slot.start, slot.end) < facts.min_hours:
+        return Rejected(f"{slot.vessel} sails {facts.min_hours} hours at least")
+    if slot.start < books.now:
+        return Rejected(f"{minute(slot.start)} is past")
+    if party is not None and party > facts.capacity:
+        return Rejected(f"{slot.vessel} carries {facts.capacity}, not {party}")
+    return None
+
+
+def collision(books: Books, slot: Slot, *, but: str | None = None, but_entry: int | None = None) -> Rejected | None:
+    """Say what is in the way of a slot, if anything is."""
+    claims = [claim for claim in books.claims(but) if claim.entry != but_entry]
+    taken = books.in_the_way(slot, claims=claims)
+    if not taken:
+        return None
+    first = taken[0]
+    whose = f" by {first.claim.booking_id}" if first.claim and first.claim.booking_id else ""
+    return Rejected(
+        f"{slot.vessel} {minute(slot.start)} to {minute(slot.end)} is not free: "
+        f"{first.why}{whose} {minute(first.slot.start)} to {minute(first.slot.end)}, turnaround counts"
+    )
+
+
+def own_hold(books: Books, slot: Slot, sender: str) -> int | None:
+    """Find the hold without a booking that this run, or this very sender, placed on exactly this slot."""
+    for claim in books.claims():
+        if claim.slot == slot and claim.booking_id is None and not claim.firm:
+            run_id, holder = books.entry_of(claim.entry)
+            if (run_id and run_id == books.run_id) or (sender and sender == holder):
+                return claim.entry
+    return None
+
+
+def change(
+    books: Books, booking: Booking, changes: Changes, *, crew_confirmed: bool | None
+) -> Changed | Handoff[Changed] | Rejected:
+    """Change a booking, or say what stands against it."""
+    if not booking.live:
+        return Rejected(f"{booking.id} is {booking.status}")
+    changed = _changed(booking, changes)
+    moved = changed.slot != booking.slot
+    if moved and (wrong := unfit(books, changed.slot, changed.party)):
+        return wrong
+    if changed.party > (capacity := books.world.vessels[changed.vessel].capacity):
+        return Rejected(f"{changed.vessel} carries {capacity}, not {changed.party}")
+    policy = books.world.policies
+    if (changed.start, changed.end) != (booking.start, booking.end):
+        missing = _not_agreed(books, booking, changed.slot)
+        if not crew_confirmed or missing:
+            waits = Changed(booking.id, booking.start, booking.end, booking.due(policy.balance_days), {})
+            return Handoff(Status.AWAITING_CREW, waits, f"the crew has not confirmed: {', '.join(missing) or 'asked'}", stops=True)
+        if not booking.market:
+            changed = replace(changed, balance_due=changed.start.date() - timedelta(days=policy.balance_days))
+    taken = None
+    if moved and not any(claim.slot.holds(changed.slot) for claim in books.entries(booking.id) if claim.live(books.now)):
+        if wrong := collision(books, changed.slot, but=booking.id):
+            return wrong
+        taken = books.take(changed.slot, firm=False, booking_id=booking.id, party=changed.party)
+    books.save(changed)
+    before = shown(booking)
+    differing = {name: before[name] for name, value in shown(changed).items() if value != before[name]}
+    books.undo = {"booking": booking.id, "before": differing, "taken": taken}
+    return Changed(booking.id, changed.start, changed.end, changed.due(policy.balance_days), differing)
+
+
+def restore(books: Books, note: Mapping[str, Any]) -> None:
+    """Give a booking the fields back that a change took."""
+    booking = books.booking(note["booking"])
+    assert booking is not None
+    before: dict[str, Any] = dict(note["before"])
+    readers = {"start": local, "end": local, "total": _amount, "balance_due": _day}
+    fields = {name: readers[name](value) if name in readers else value for name, value in before.items()}
+    books.save(replace(booking, **fields))
+    entry = books.entry(note["taken"]) if note["taken"] else None
+    if entry is not None:
+        books.release(entry)
+
+
+def _changed(booking: Booking, changes: Changes) -> Booking:
+    return replace(
+        booking,
+        vessel=changes.vessel or booking.vessel,
+        start=changes.start or booking.start,
+        end=changes.end or booking.end,
+        party=changes.party_size or booking.party,
+        contact=changes.contact or booking.contact,
+        total=booking.total if changes.total is None else changes.total,
+    )
+
+
+def _not_agreed(books: Books, booking: Booking, slot: Slot) -> list[str]:
+    # The plan's word that the crew agreed is not enough: their own answers are on record, or they are not.
+    agreed = books.roll.agreed(booking.id, slot)
+    return [person for person in booking.people if person not in agreed]
+
+
+def _amount(value: float | None) -> Decimal | None:
+    return None if value is None else money(value)
+
+
+def _day(value: str | None) -> date | None:
+    return None if value is None else date.fromisoformat(value)

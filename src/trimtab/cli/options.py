@@ -1,0 +1,77 @@
+"""Options that several commands share, and what they lead to: an app, a policy, a store."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from trimtab.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from trimtab.app import App
+    from trimtab.policy.spec import Policy
+    from trimtab.run.workflow import Workflow
+
+F = TypeVar("F", bound=Callable[..., Any])
+POLICY_FILE = "trimtab.toml"
+
+policy_option = click.option(
+    "--policy", "policy_file", default=POLICY_FILE, show_default=True, metavar="FILE", help="The policy file."
+)
+environment_option = click.option(
+    "--environment", default="local", show_default=True, metavar="NAME", help="The environment whose roles count."
+)
+store_option = click.option("--store", metavar="FILE", help="The file with runs and facts.  [default: the policy's]")
+app_option = click.option(
+    "--app", "factory", metavar="MODULE:CALLABLE", help="What gives the workflows.  [default: the policy's app.factory]"
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def load_policy(policy_file: str) -> Policy:
+    """Read the policy file."""
+    from trimtab.policy.load import load
+
+    return load(Path(policy_file))
+
+
+def find_store(store: str | None, policy_file: str) -> Path:
+    """Find the store: as given, or the policy's, or the default beside where we are."""
+    if store:
+        return Path(store)
+    return load_policy(policy_file).store if Path(policy_file).exists() else Path("trimtab.db")
+
+
+def load_workflows(policy: Policy, factory: str | None) -> Sequence[Workflow[Any, Any]]:
+    """Import and call the factory named on the command line or in the policy; modules beside the policy file are found."""
+    from trimtab.run.workflow import Workflow
+
+    named = factory or policy.app.factory
+    if not named:
+        raise UsageError(
+            f"{policy.source}: which application?", hint=f'add [app] factory = "module:callable" to {policy.source}, or give --app'
+        )
+    module_name, _, attribute = named.partition(":")
+    sys.path.insert(0, str(Path(policy.source).resolve().parent))
+    try:
+        made: object = getattr(importlib.import_module(module_name), attribute)()
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(f"cannot load the application {named!r}: {error}", hint='name it as "package.module:callable"') from error
+    listed: Sequence[object] = made if isinstance(made, Sequence) else [made]  # pyright: ignore[reportUnknownVariableType]
+    workflows: list[Workflow[Any, Any]] = [w for w in listed if isinstance(w, Workflow)]
+    if not workflows or len(workflows) != len(listed):
+        raise UsageError(f"{named!r} gave {made!r}", hint="return a Workflow or a list of them")
+    return workflows
+
+
+def make_app(policy_file: str, factory: str | None, environment: str, store: str | None) -> App:
+    """Compose the app that a command works with."""
+    from trimtab.app import App
+
+    policy = load_policy(policy_file)
+    return App(*load_workflows(policy, factory), policy=policy, store=store, environment=environment)

@@ -1,0 +1,38 @@
+"""`trimtab worker`: works on every run of a store until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from typing import TYPE_CHECKING
+
+import click
+
+from trimtab.cli.options import app_option, environment_option, make_app, policy_option, store_option
+
+if TYPE_CHECKING:
+    from trimtab.app import App
+
+
+@click.command()
+@app_option
+@policy_option
+@environment_option
+@store_option
+def worker(factory: str | None, policy_file: str, environment: str, store: str | None) -> None:
+    """Work on every run of the store until stopped; what is unfinished goes on at the next start."""
+    asyncio.run(_work(make_app(policy_file, factory, environment, store)))
+
+
+async def _work(app: App) -> None:
+    stop = asyncio.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+    async with app:
+        names = ", ".join(sorted(app.workflows))
+        click.echo(f"working on {names} in {app.store}, environment {app.environment}; stop with Ctrl-C", err=True)
+        stopped = asyncio.ensure_future(stop.wait())
+        await asyncio.wait([stopped, app.engine.broken], return_when=asyncio.FIRST_COMPLETED)
+        if app.engine.broken.done():
+            app.engine.broken.result()  # raises what broke
+    click.echo("stopped; unfinished runs go on at the next start", err=True)
