@@ -25,8 +25,8 @@ def overlaps(evidence: Evidence) -> bool:
     gap = evidence.world.turnaround
 
     def pairs(bookings: Mapping[str, Booking]) -> set[tuple[str, str]]:
-        trips = sorted((b.id, b.slot) for b in bookings.values() if b.status in ("confirmed", "completed"))
-        return set(overlapping(trips, gap))
+        firm = sorted((b for b in bookings.values() if b.status in ("confirmed", "completed")), key=lambda b: b.id)
+        return set(overlapping([(b.id, b.slot) for b in firm], gap))
 
     def slots(bookings: Mapping[str, Booking], pair: tuple[str, str]) -> list[object]:
         return [bookings[i].slot if i in bookings else None for i in pair]
@@ -36,14 +36,16 @@ def overlaps(evidence: Evidence) -> bool:
 
 
 def _before(evidence: Evidence, check: Mapping[str, Any]) -> bool:
-    done = {action: n for action, n in reversed(evidence.effects)}
+    done = dict(reversed(evidence.effects))
     entered = {ran.action: ran.n for ran in reversed(evidence.ran)}
     when = done if check["then"] in done else entered
     return check["then"] in when and (check["first"] not in when or when[check["first"]] > when[check["then"]])
 
 
 def _unchanged(evidence: Evidence, check: Mapping[str, Any]) -> bool:
-    old, new = evidence.before.get(check["booking"]), evidence.booking(check["booking"])
+    name: str = check["booking"]
+    new = evidence.booking(name)
+    old = evidence.before.get(new.id if new else name)
     if old is None:
         return False
     if new is None or shown(old) != shown(new):
@@ -65,7 +67,8 @@ def _field_differs(evidence: Evidence, check: Mapping[str, Any]) -> bool:
 
 
 def _slot_lost(evidence: Evidence, check: Mapping[str, Any]) -> bool:
-    old = evidence.before.get(check["booking"]) or evidence.booking(check["booking"])
+    new = evidence.booking(check["booking"])
+    old = evidence.before.get(new.id, new) if new else None
     if old is None:
         return True
     kept = any(claim.booking_id == old.id and claim.slot.holds(old.slot) for claim in evidence.claims)

@@ -27,6 +27,18 @@ _TRIPS = 40
 _AHEAD = timedelta(days=90)
 _BEHIND = timedelta(days=7)
 _LAST = 99
+# Delayed for another try: after everything a person is waiting for.
+_DELAYED = 11
+# Left open by the world, by a person's decision, by the crew, by the guest; held messages are 6 and 7, see `_rank`.
+_RANKS = {
+    Status.REFUSED: 1,
+    Status.ESCALATED: 2,
+    Status.AWAITING_APPROVAL: 3,
+    Status.AWAITING_CREW: 5,
+    Status.CLARIFY: 8,
+    Status.AWAITING_GUEST: 9,
+    Status.NO_ACTION: 10,
+}
 
 
 class CharterBooking(Workflow[BookingRequest, Confirmation], name="charter-booking"):
@@ -109,24 +121,9 @@ def _rank(stop: Stop, results: Mapping[str, Any], *, quiet: bool) -> tuple[int, 
     if status is Status.ESCALATED and results.get(stop.subtask.id, ...) is None:
         # Stopped by `guard`: whatever else the plan did about it says more.
         return _LAST - 1, status
-    match status:
-        case Status.REFUSED:
-            return 1, status
-        case Status.ESCALATED:
-            return 2, status
-        case Status.AWAITING_APPROVAL:
-            return 3, status
-        case Status.CLARIFY:
-            return (4 if call == "human.needs_you" else 8), status
-        case Status.AWAITING_CREW:
-            return 5, status
-        case Status.AWAITING_GUEST:
-            return 9, status
-        case Status.NO_ACTION:
-            return 10, status
-        case _:
-            # Delayed for another try: after everything a person is waiting for.
-            return 11, status
+    if status is Status.CLARIFY and call == "human.needs_you":
+        return 4, status
+    return _RANKS.get(status, _DELAYED), status
 
 
 def _brief(books: Books, request: BookingRequest) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""JSON values and their digests: one canonical form, so that equal values have equal names."""
+"""JSON values, and names for them: equal values have equal names."""
 
 from __future__ import annotations
 
@@ -14,17 +14,20 @@ Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json
 
 
 def dumps(value: object) -> str:
-    r"""Write `value` as canonical JSON: sorted keys, no spaces, text as it is. Money becomes a string, time ISO 8601.
+    r"""Write `value` as compact JSON, keys in their order. Money becomes a string, time ISO 8601.
 
     Half of a surrogate pair, which models may say and UTF-8 cannot hold, is written as its JSON escape.
     """
-    text = _ENCODER.encode(value)
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+    return _encodable(_AS_GIVEN.encode(value))
 
 
 def digest(value: object) -> str:
-    """Name a value by 16 hexadecimal digits (64 bits of SHA-256) of its canonical JSON."""
-    return hashlib.sha256(dumps(value).encode()).hexdigest()[:16]
+    """Name a value by 16 hexadecimal digits (64 bits of SHA-256) of its JSON with sorted keys: equal values, equal names."""
+    return hashlib.sha256(_encodable(_SORTED.encode(value)).encode()).hexdigest()[:16]
+
+
+def _encodable(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _plain(value: object) -> object:
@@ -42,4 +45,5 @@ def _plain(value: object) -> object:
             raise TypeError(message)
 
 
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_plain)
+_AS_GIVEN = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=_plain)
+_SORTED = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, default=_plain, sort_keys=True)
