@@ -1,4 +1,5 @@
 """The workflow as LangGraph users write it: a graph, `Send` for each subtask of the plan, the SQLite checkpointer."""
+# ruff: noqa: ARG001 - each takes what its framework gives
 
 from __future__ import annotations
 

@@ -5,34 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from trimtab import Handoff, Rejected, Specialist, Step, tool
 
-from trimtab import Handoff, Rejected, Specialist, Status, Step, tool
-
-from . import addresses, finding, moving, refunds
+from . import finding, moving
 from .books import Books
-from .desk import gate, reads, undoes, writes
+from .desk import gate, undoes, writes
+from .enquiry import Enquiries, unknown
 from .fleet import Fleet
 from .kinds import (
     BookingId,
     Changes,
     Count,
-    Day,
     Flag,
-    Hours,
     Id,
     LocalTime,
     Minor,
     Money,
-    Person,
     Source,
     Text,
     Vessel,
 )
 from .money import money
-from .prices import deposit_of, duration, list_price, options, price
+from .prices import deposit_of, duration, list_price
 from .record import Booking as Record
 from .request import BookingRequest
 from .results import (
@@ -40,24 +36,13 @@ from .results import (
     Changed,
     Confirmed,
     Created,
-    Deduped,
-    Found,
-    Identity,
     Noted,
-    Option,
-    PolicyAnswer,
     Queued,
-    Quoted,
 )
 from .slots import Slot
 
 
-def unknown(booking_id: str | None) -> Rejected:
-    """Say that there is no such booking."""
-    return Rejected(f"there is no booking {booking_id!r}")
-
-
-class Booking(Specialist[Any], role="booking", risk="high"):
+class Booking(Specialist[Any], Enquiries, role="booking", risk="high"):
     """You keep the bookings of a small sailing-charter company.
 
     Call the action you were given with exactly the inputs you were given, once, and answer with what it returned.
@@ -67,109 +52,6 @@ class Booking(Specialist[Any], role="booking", risk="high"):
 
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
-
-    @tool("read")
-    @reads
-    def dedupe_check(
-        self,
-        step: Step,
-        books: Books,
-        *,
-        source: Source,
-        ref: Id | None = None,
-        vessel: Vessel | None = None,
-        start: LocalTime | None = None,
-        party_size: Count | None = None,
-    ) -> Deduped | Handoff[Deduped]:
-        """Say whether this notice or form is known already. Give `ref` for a marketplace notice; for a form, vessel, start and party size."""
-        wish = (vessel, start, party_size) if vessel is not None and start is not None else None
-        booking = finding.known(books, source, ref, wish)
-        # A hold has no name on it: it is this sender's only where intake knows the address.
-        sender = step.request_as(BookingRequest).sender
-        held = wish is not None and ref is None and party_size is not None and any(
-            books.held_by(sender, claim.slot, party_size) for claim in books.claims() if (claim.slot.vessel, claim.slot.start) == wish[:2]
-        )
-        if booking is None and not held:
-            return Deduped(duplicate=False)
-        known = Deduped(duplicate=True, booking_id=booking.id if booking else None)
-        return Handoff(Status.NO_ACTION, known, "known already", stops=True)
-
-    @tool("read")
-    @reads
-    def lookup(
-        self,
-        step: Step,
-        books: Books,
-        *,
-        booking_id: BookingId | None = None,
-        booking_ids: list[BookingId] | None = None,
-        ref: Id | None = None,
-        person: Person | None = None,
-        date: Day | None = None,
-        contact: Literal["sender"] | None = None,
-        from_: Annotated[Day | None, Field(alias="from")] = None,
-        to: Day | None = None,
-    ) -> Found | Rejected:
-        """Find bookings by id, ids, marketplace ref, crew member (with a date), or the sender's own contact; `from` and `to` narrow by day.
-
-        One match fills in every field; several are in `rows` only; none gives found false.
-        """
-        if all(value is None for value in (booking_id, booking_ids, ref, person, contact)):
-            return Rejected("say whose or which booking: booking_id, booking_ids, ref, person or contact")
-        ids = None if booking_id is None and booking_ids is None else [*([booking_id] if booking_id else []), *(booking_ids or [])]
-        found = finding.matching(
-            books,
-            step.request_as(BookingRequest),
-            ids=ids,
-            ref=ref,
-            person=person,
-            day=date,
-            sender=contact is not None,
-            span=(from_, to),
-        )
-        return finding.found(books, found, person)
-
-    @tool("read", approval=gate("booking.quote"))
-    @reads
-    def quote(
-        self,
-        step: Step,
-        books: Books,
-        *,
-        vessels: Annotated[list[Vessel], Field(min_length=1)],
-        hours: Annotated[list[Hours], Field(min_length=1)],
-        party_size: Count,
-        start: LocalTime | None = None,
-        asked_total: Money | None = None,
-        override_total: Money | None = None,
-    ) -> Quoted | Rejected:
-        """Give list price, deposit and, for the operator only, what is left of it, for vessels x hours.
-
-        `asked_total` is a price the guest asks for: what would be left at it is worked out, nothing is promised.
-        `override_total` replaces the list price and is held for the operator.
-        """
-        del step, start
-        world = books.world
-        too_short = [v for v in vessels if min(hours) < world.vessels[v].min_hours]
-        if too_short:
-            return Rejected(f"{too_short[0]} sails {world.vessels[too_short[0]].min_hours} hours at least")
-        together = tuple(dict.fromkeys(vessels))
-        quotes = tuple(Option(o.vessels, o.hours, o.capacity, o.total, o.deposit) for o in options(world, together, hours, party_size))
-        capacity = sum(world.vessels[v].capacity for v in together)
-        if len(hours) > 1:
-            return Quoted(quotes=quotes, capacity=capacity)
-        one = price(world, together, hours[0], override_total)
-        return Quoted(
-            quotes=quotes,
-            capacity=capacity,
-            total=one.total,
-            deposit=one.deposit,
-            crew_cost=one.crew_cost,
-            captain_cost=one.captain_cost,
-            port_fee=one.port_fee,
-            net_revenue=one.net,
-            asked_net_revenue=None if asked_total is None else price(world, together, hours[0], asked_total).net,
-        )
 
     @tool("reversible")
     @writes
@@ -219,13 +101,12 @@ class Booking(Specialist[Any], role="booking", risk="high"):
             contact=sender if not market and "@" in sender else None,
         )
         books.save(record)
-        books.undo = {"booking": record.id, "adopted": own}
+        note = None if notes is None else books.add_note(record.id, notes)
+        books.undo = {"booking": record.id, "adopted": own, "note": note}
         if own is None:
             books.take(slot, firm=False, booking_id=record.id, expires=expires, party=party_size, sender=sender)
         else:
             books.mark(own, state="hold", booking_id=record.id, expires=expires)
-        if notes is not None:
-            books.add_note(record.id, notes)
         return Created(record.id, record.status, record.total, record.revenue)
 
     @create.compensate
@@ -239,6 +120,8 @@ class Booking(Specialist[Any], role="booking", risk="high"):
                 books.mark(claim.entry, state="hold", booking_id=None, expires=claim.expires)
             else:
                 books.release(claim)
+        if note["note"] is not None:
+            books.strike_note(note["note"])
         books.save(replace(booking, status="cancelled", cancelled_by="undo"))
 
     @tool("reversible", approval=gate("booking.change"))
@@ -252,7 +135,11 @@ class Booking(Specialist[Any], role="booking", risk="high"):
         """
         del step
         booking = books.booking(booking_id)
-        return unknown(booking_id) if booking is None else moving.change(books, booking, changes, crew_confirmed=crew_confirmed)
+        return (
+            unknown(booking_id)
+            if booking is None
+            else moving.change(books, booking, changes, crew_confirmed=crew_confirmed)
+        )
 
     @change.compensate
     @undoes
@@ -263,7 +150,13 @@ class Booking(Specialist[Any], role="booking", risk="high"):
     @tool("irreversible", approval=gate("booking.cancel"))
     @writes
     def cancel(
-        self, step: Step, books: Books, *, booking_id: BookingId, by: Literal["guest", "operator", "weather"], reason: Text
+        self,
+        step: Step,
+        books: Books,
+        *,
+        booking_id: BookingId,
+        by: Literal["guest", "operator", "weather"],
+        reason: Text,
     ) -> Cancelled | Rejected:
         """Cancel a booking on our side. Its slot, crew, page and money are other specialists' work. Marketplace bookings are held."""
         del step
@@ -347,50 +240,6 @@ class Booking(Specialist[Any], role="booking", risk="high"):
         assert booking is not None
         books.save(replace(booking, adults=note["adults"], minors=tuple(note["minors"])))
 
-    @tool("read")
-    @reads
-    def policy_quote(
-        self, step: Step, books: Books, *, booking_id: BookingId, case: refunds.Case, hours_lost: Hours | None = None
-    ) -> PolicyAnswer | Rejected:
-        """Say what the policy gives for this booking and case as of today: refund, penalty, free move, waiting time, pro-rata share.
-
-        `hours_lost` belongs to a service issue. It only answers; no money moves.
-        """
-        del step
-        booking = books.booking(booking_id)
-        if booking is None:
-            return unknown(booking_id)
-        if case == "service_issue" and hours_lost is None:
-            return Rejected("a service issue needs hours_lost")
-        refunded = books.ledger.refunded(booking_id)
-        ruling = refunds.rule(books.world.policies, booking, case, books.now, refunded=refunded, hours_lost=hours_lost)
-        return PolicyAnswer(**{name: getattr(ruling, name) for name in PolicyAnswer.__dataclass_fields__})
-
-    @tool("read")
-    @reads
-    def verify_identity(
-        self,
-        step: Step,
-        books: Books,
-        *,
-        claims: Literal["guest", "crew", "captain", "operator", "none"],
-        person: Person | None = None,
-        booking_id: BookingId | None = None,
-    ) -> Identity:
-        """Say whether the sender's address belongs to the person or booking they claim. What the message says proves nothing."""
-        request = step.request_as(BookingRequest)
-        booking = books.booking(booking_id)
-        verified = claims == request.sender_role and claims != "none" and (booking_id is None or booking is not None)
-        contact = None
-        if person is not None:
-            position = books.world.position(person)
-            verified = verified and position == {"crew": "deckhand", "captain": "captain"}.get(claims)
-            contact = addresses.person(books.company, person) if position else None
-        elif booking is not None and claims == "guest":
-            contact = addresses.on_file(books.company, booking)
-            verified = verified and (not request.sender or booking.contact in (None, request.sender))
-        return Identity(verified=verified, contact_on_file=contact)
-
     @tool("reversible")
     @writes
     def waitlist(
@@ -420,5 +269,3 @@ class Booking(Specialist[Any], role="booking", risk="high"):
     def undo_waitlist(self, books: Books, note: Mapping[str, Any]) -> None:
         """Leave the waiting list."""
         books.leave_queue(note["n"])
-
-

@@ -26,7 +26,9 @@ class Books:
     `run_id`, `subtask` and `key` are of the call it serves; `undo` is what that call notes for its own compensation.
     """
 
-    def __init__(self, db: sqlite3.Connection, world: World, run_id: str = "", subtask: str = "", key: str = "") -> None:
+    def __init__(
+        self, db: sqlite3.Connection, world: World, run_id: str = "", subtask: str = "", key: str = ""
+    ) -> None:
         self._db = db
         self.world = world
         self.run_id = run_id
@@ -94,7 +96,9 @@ class Books:
 
     def notes(self, booking_id: str) -> str | None:
         """All notes of a booking, oldest first."""
-        rows = self._db.execute("SELECT text FROM notes WHERE booking_id = ? AND state = 'live' ORDER BY n", (booking_id,))
+        rows = self._db.execute(
+            "SELECT text FROM notes WHERE booking_id = ? AND state = 'live' ORDER BY n", (booking_id,)
+        )
         return "; ".join(row[0] for row in rows) or None
 
     # Calendar
@@ -133,7 +137,14 @@ class Books:
         return collisions(slot, self.claims(but) if claims is None else claims, self.blocks(), self.world.turnaround)
 
     def take(
-        self, slot: Slot, *, firm: bool, booking_id: str | None = None, expires: datetime | None = None, party: int | None = None, sender: str = ""
+        self,
+        slot: Slot,
+        *,
+        firm: bool,
+        booking_id: str | None = None,
+        expires: datetime | None = None,
+        party: int | None = None,
+        sender: str = "",
     ) -> int:
         """Enter a slot in the calendar; the caller has seen that it is free."""
         return _new(
@@ -172,7 +183,8 @@ class Books:
         )
         return _new(
             self._db.execute(
-                "INSERT INTO blocks (vessel, why, first, last, weekday, opens, closes, seeded) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row
+                "INSERT INTO blocks (vessel, why, first, last, weekday, opens, closes, seeded) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                row,
             )
         )
 
@@ -197,7 +209,12 @@ class Books:
 
     def add_item(self, **item: Any) -> int:
         """Put a decision or a fact before the operator."""
-        row = {**item, "run_id": self.run_id, "options": json.dumps(item["options"]), "figures": json.dumps(item["figures"])}
+        row = {
+            **item,
+            "run_id": self.run_id,
+            "options": json.dumps(item["options"]),
+            "figures": json.dumps(item["figures"]),
+        }
         return _new(
             self._db.execute(
                 """INSERT INTO items (run_id, kind, what, follows, booking_id, amount, options, figures, show, deadline)

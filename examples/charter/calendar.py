@@ -11,9 +11,9 @@ from pydantic import Field
 from trimtab import Rejected, Specialist, Step, tool
 
 from . import freetime, moving
-from .booking import unknown
 from .books import Books
 from .desk import reads, undoes, writes
+from .enquiry import unknown
 from .fleet import Fleet
 from .kinds import BookingId, Count, Day, Days, Hours, Id, LocalTime, Search, SlotIn, Text, Vessel
 from .request import BookingRequest
@@ -164,7 +164,14 @@ class Calendar(Specialist[Any], role="calendar", risk="high"):
     @tool("reversible")
     @writes
     def block_range(
-        self, step: Step, books: Books, *, vessel: Vessel, from_: Annotated[Day, Field(alias="from")], to: Day, reason: Text
+        self,
+        step: Step,
+        books: Books,
+        *,
+        vessel: Vessel,
+        from_: Annotated[Day, Field(alias="from")],
+        to: Day,
+        reason: Text,
     ) -> Blocked | Rejected:
         """Close a vessel for whole days, both ends included. `affected` names the trips and standing blocks this touches; none is changed."""
         del step
@@ -215,7 +222,10 @@ def _wanted(books: Books, hold_id: str | None, booking_id: str | None) -> Claim 
     if not booking.live:
         return Rejected(f"{booking.id} is {booking.status}")
     own = [claim for claim in books.entries(booking.id) if claim.slot == booking.slot]
-    return next((claim for claim in own if claim.firm), own[0] if own else Claim(booking.slot, 0, firm=False, booking_id=booking.id))
+    return next(
+        (claim for claim in own if claim.firm),
+        own[0] if own else Claim(booking.slot, 0, firm=False, booking_id=booking.id),
+    )
 
 
 def _going(books: Books, hold_id: str | None, booking_id: str | None, start: datetime | None) -> list[Claim] | Rejected:

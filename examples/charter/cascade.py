@@ -21,7 +21,13 @@ def fill(places: int, position: str, ranked: Iterable[str], replies: Mapping[str
     pool = iter(ranked)
     for _ in range(places):
         for person in pool:
-            asks.append(Ask(person, position, {"accept": "accepted", "decline": "declined"}.get(replies.get(person, ""), "asked")))
+            asks.append(
+                Ask(
+                    person,
+                    position,
+                    {"accept": "accepted", "decline": "declined"}.get(replies.get(person, ""), "asked"),
+                )
+            )
             if asks[-1].state != "declined":
                 break
     return asks

@@ -50,7 +50,9 @@ def _unchanged(evidence: Evidence, check: Mapping[str, Any]) -> bool:
         return False
     if new is None or shown(old) != shown(new):
         return True
-    return old.live and not any(claim.slot == old.slot and claim.expires == old.hold_expires for claim in evidence.entries[new.id])
+    return old.live and not any(
+        claim.slot == old.slot and claim.expires == old.hold_expires for claim in evidence.entries[new.id]
+    )
 
 
 def _has_status(evidence: Evidence, check: Mapping[str, Any]) -> bool:
@@ -62,8 +64,9 @@ def _field_differs(evidence: Evidence, check: Mapping[str, Any]) -> bool:
     booking = evidence.booking(check["booking"])
     if booking is None:
         return True
+    field: str = check["field"]
     aliases = {"party_size": "party", "gross_revenue": "gross"}
-    return shown(booking).get(aliases.get(check["field"], check["field"])) != check["value"]
+    return shown(booking).get(aliases.get(field, field)) != check["value"]
 
 
 def _slot_lost(evidence: Evidence, check: Mapping[str, Any]) -> bool:
@@ -73,7 +76,9 @@ def _slot_lost(evidence: Evidence, check: Mapping[str, Any]) -> bool:
         return True
     kept = any(claim.booking_id == old.id and claim.slot.holds(old.slot) for claim in evidence.claims)
     others = [claim for claim in evidence.claims if claim.booking_id != old.id]
-    return not kept or any(overlapping([("", old.slot), ("", claim.slot)], evidence.world.turnaround) for claim in others)
+    return not kept or any(
+        overlapping([("", old.slot), ("", claim.slot)], evidence.world.turnaround) for claim in others
+    )
 
 
 def _over_capacity(evidence: Evidence, check: Mapping[str, Any]) -> bool:
@@ -105,15 +110,21 @@ def _unassigned(evidence: Evidence, check: Mapping[str, Any]) -> bool:
 
 def _too_many(evidence: Evidence, check: Mapping[str, Any]) -> bool:
     return any(
-        len(b.crew) > evidence.world.vessels[b.vessel].crew or len(set(b.people)) < len(b.people) for b in _meant(evidence, check)
+        len(b.crew) > evidence.world.vessels[b.vessel].crew or len(set(b.people)) < len(b.people)
+        for b in _meant(evidence, check)
     )
 
 
 def _no_captain_no_alert(evidence: Evidence, check: Mapping[str, Any]) -> bool:
     for booking in _meant(evidence, check):
-        told = booking.id in evidence.items or any(m.reader == "operator" and m.booking_id == booking.id for m in evidence.messages)
+        told = booking.id in evidence.items or any(
+            m.reader == "operator" and m.booking_id == booking.id for m in evidence.messages
+        )
         # An alert that names no booking is one for the only booking it can be about.
-        told = told or (booking.id == check.get("booking") and (None in evidence.items or any(m.reader == "operator" for m in evidence.messages)))
+        told = told or (
+            booking.id == check.get("booking")
+            and (None in evidence.items or any(m.reader == "operator" for m in evidence.messages))
+        )
         if booking.status == "confirmed" and booking.captain is None and not told:
             return True
     return False

@@ -27,6 +27,7 @@ def contract() -> Contract:
         actions=declared["actions"],
         visibility={field: frozenset(roles) for field, roles in declared["visibility"].items()},
         reveal_also={
-            field: {role: tuple(fields) for role, fields in roles.items()} for field, roles in declared["reveal_also"].items()
+            field: {role: tuple(fields) for role, fields in roles.items()}
+            for field, roles in declared["reveal_also"].items()
         },
     )

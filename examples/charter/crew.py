@@ -10,10 +10,10 @@ from typing import Any
 from trimtab import Handoff, Rejected, Specialist, Status, Step, tool
 
 from . import addresses
-from .booking import unknown
 from .books import Books
 from .cascade import Ask, accepted, fill, muster
 from .desk import mails, undoes, writes
+from .enquiry import unknown
 from .fleet import Fleet
 from .kinds import BookingId, Count, LocalTime, Person, Position, Text
 from .mailer import Mailer
@@ -40,7 +40,9 @@ class Crew(Specialist[Any], role="crew", risk="medium"):
 
     @tool("irreversible")
     @mails
-    def dispatch_cascade(self, step: Step, books: Books, *, booking_id: BookingId) -> Dispatched | Handoff[Dispatched] | Rejected:
+    def dispatch_cascade(
+        self, step: Step, books: Books, *, booking_id: BookingId
+    ) -> Dispatched | Handoff[Dispatched] | Rejected:
         """Create the crew event of a confirmed booking: the captain is asked first, then deckhands, in rank order. Mails links at once."""
         del step
         booking = books.booking(booking_id)
@@ -62,7 +64,9 @@ class Crew(Specialist[Any], role="crew", risk="medium"):
 
     @tool("reversible")
     @writes
-    def release(self, step: Step, books: Books, *, booking_id: BookingId, persons: list[Person], reason: Text) -> StoodDown | Rejected:
+    def release(
+        self, step: Step, books: Books, *, booking_id: BookingId, persons: list[Person], reason: Text
+    ) -> StoodDown | Rejected:
         """Stand people down from a booking."""
         del step
         booking = books.booking(booking_id)
@@ -108,7 +112,9 @@ class Crew(Specialist[Any], role="crew", risk="medium"):
             return unknown(booking_id)
         assigned = booking.captain == out if position == "captain" else out in booking.crew
         if not assigned or not booking.live:
-            return Rejected(f"{out} is not {position} of {booking_id}" if booking.live else f"{booking_id} is {booking.status}")
+            return Rejected(
+                f"{out} is not {position} of {booking_id}" if booking.live else f"{booking_id} is {booking.status}"
+            )
         strangers = [person for person in candidates or () if books.world.position(person) != position]
         if strangers:
             return Rejected(f"{strangers[0]} is no {position}")
@@ -127,7 +133,14 @@ class Crew(Specialist[Any], role="crew", risk="medium"):
     @tool("reversible")
     @mails
     def reconfirm(
-        self, step: Step, books: Books, *, booking_id: BookingId, start: LocalTime, end: LocalTime, persons: list[Person]
+        self,
+        step: Step,
+        books: Books,
+        *,
+        booking_id: BookingId,
+        start: LocalTime,
+        end: LocalTime,
+        persons: list[Person],
     ) -> Reconfirmed | Handoff[Reconfirmed] | Rejected:
         """Ask assigned people whether new hours suit them."""
         del step
@@ -136,11 +149,17 @@ class Crew(Specialist[Any], role="crew", risk="medium"):
             return unknown(booking_id)
         strangers = [person for person in persons if person not in booking.people]
         if strangers or not persons or end <= start:
-            return Rejected(f"{strangers[0]} is not assigned to {booking_id}" if strangers else "name people, and hours that end after they start")
+            return Rejected(
+                f"{strangers[0]} is not assigned to {booking_id}"
+                if strangers
+                else "name people, and hours that end after they start"
+            )
         slot = Slot(booking.vessel, start, end)
         replies = books.world.crew_replies
         asks = [ask for p in dict.fromkeys(persons) for ask in fill(1, _place(booking, p), [p], replies)]
-        numbers = books.roll.ask("reconfirm", booking_id, slot, asks, deadline=books.now + timedelta(minutes=_REPLY_MINUTES))
+        numbers = books.roll.ask(
+            "reconfirm", booking_id, slot, asks, deadline=books.now + timedelta(minutes=_REPLY_MINUTES)
+        )
         _mail(books, booking, slot, "new_hours", dict(zip(numbers, asks, strict=True)))
         books.undo = {"asks": numbers}
         answer = Reconfirmed(
@@ -164,9 +183,13 @@ def _call_out(books: Books, booking: Booking) -> Booking:
     captains = (0 if booking.captain else facts.captains, [p for p in world.captains if p not in away])
     deckhands = (max(0, facts.crew - len(booking.crew)), [p for p in world.deckhands if p not in away])
     asks = muster(captains, deckhands, world.crew_replies)
-    numbers = books.roll.ask("cascade", booking.id, booking.slot, asks, deadline=books.now + timedelta(minutes=_REPLY_MINUTES))
+    numbers = books.roll.ask(
+        "cascade", booking.id, booking.slot, asks, deadline=books.now + timedelta(minutes=_REPLY_MINUTES)
+    )
     _mail(books, booking, booking.slot, "crew_wanted", dict(zip(numbers, asks, strict=True)))
-    captain = next((ask.person for ask in asks if ask.position == "captain" and ask.state == "accepted"), booking.captain)
+    captain = next(
+        (ask.person for ask in asks if ask.position == "captain" and ask.state == "accepted"), booking.captain
+    )
     came = tuple(ask.person for ask in asks if ask.position == "deckhand" and ask.state == "accepted")
     return books.save(replace(booking, captain=captain, crew=booking.crew + came))
 

@@ -80,7 +80,9 @@ def _read(raw: str, where: str) -> Mapping[str, Any]:
     try:
         line: Any = json.loads(raw)
     except json.JSONDecodeError as error:
-        raise UsageError(f"{where}: broken JSON at column {error.colno}: {error.msg}", hint="one object a line") from None
+        raise UsageError(
+            f"{where}: broken JSON at column {error.colno}: {error.msg}", hint="one object a line"
+        ) from None
     if not isinstance(line, dict):
         raise UsageError(f"{where}: a request is a JSON object", hint="see FORMAT.md of the example")
     known = cast("dict[str, Any]", line)
@@ -100,10 +102,15 @@ def _check_step(step: Any, where: str) -> None:
     given = cast("dict[str, Any]", step)
     kinds: Mapping[str, type] = {"key": str, "specialist": str, "action": str, "depends_on": list, "inputs": dict}
     if wrong := [key for key, kind in kinds.items() if not isinstance(given.get(key), kind)]:
-        raise UsageError(f"{where}: subtask {given.get('key')!r}: missing or of the wrong type: {', '.join(wrong)}", hint="see FORMAT.md of the example")
+        raise UsageError(
+            f"{where}: subtask {given.get('key')!r}: missing or of the wrong type: {', '.join(wrong)}",
+            hint="see FORMAT.md of the example",
+        )
     action = f"{given['specialist']}.{given['action']}"
     if action not in contract().actions:
-        raise UsageError(f"{where}: subtask {given['key']!r}: there is no action {action!r}", hint="actions.json lists them")
+        raise UsageError(
+            f"{where}: subtask {given['key']!r}: there is no action {action!r}", hint="actions.json lists them"
+        )
 
 
 def answer_book(cases: Sequence[Case]) -> list[dict[str, Any]]:
@@ -123,7 +130,12 @@ def prepare(folder: Path, case: Case) -> Mapping[str, Any]:
         fleet.create(case.company, _world(), case.line.get("context"))
     fleet.close()
     line = case.line
-    return {"text": line["text"], "channel": line["channel"], "sender_role": line["sender_role"], "company": case.company}
+    return {
+        "text": line["text"],
+        "channel": line["channel"],
+        "sender_role": line["sender_role"],
+        "company": case.company,
+    }
 
 
 def workflow(folder: Path) -> CharterBooking:

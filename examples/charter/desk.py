@@ -49,14 +49,16 @@ class Writer(Staff, Protocol):
         ...
 
 
-
-
-def reads(body: Callable[Concatenate[Any, Step, Books, P], R]) -> Callable[Concatenate[Any, Step, P], Coroutine[Any, Any, R]]:
+def reads(
+    body: Callable[Concatenate[Any, Step, Books, P], R],
+) -> Callable[Concatenate[Any, Step, P], Coroutine[Any, Any, R]]:
     """Serve a method that changes nothing."""
     return _tool(body, Store.reading)
 
 
-def writes(body: Callable[Concatenate[Any, Step, Books, P], R]) -> Callable[Concatenate[Any, Step, P], Coroutine[Any, Any, R]]:
+def writes(
+    body: Callable[Concatenate[Any, Step, Books, P], R],
+) -> Callable[Concatenate[Any, Step, P], Coroutine[Any, Any, R]]:
     """Serve a method that changes the books."""
     return _tool(body, Store.writing)
 
@@ -86,7 +88,9 @@ def undoes(
     async def run(self: Staff, step: Step, returned: Any) -> None:
         del returned  # the call's own note says more than its result
         store = self.fleet.open(company_of(step))
-        await asyncio.to_thread(store.undoing, step, f"{self.role}.{action}", lambda books, note: body(self, books, note))
+        await asyncio.to_thread(
+            store.undoing, step, f"{self.role}.{action}", lambda books, note: body(self, books, note)
+        )
 
     return run
 

@@ -10,9 +10,9 @@ from pydantic import Field
 from trimtab import Handoff, Rejected, Specialist, Status, Step, tool
 
 from . import addresses
-from .booking import unknown
 from .books import Books
 from .desk import undoes, writes
+from .enquiry import unknown
 from .fleet import Fleet
 from .kinds import BookingId, Count, Flag, Text
 from .results import Checklist, Manifest, Waivers
@@ -51,8 +51,14 @@ class Documents(Specialist[Any], role="documents", risk="medium"):
         if adults + minors > capacity:
             return Rejected(f"{booking.vessel} carries {capacity}, not {adults + minors}")
         tokens = books.papers.issue_waivers(booking_id, adults, minors, guardians_known=guardians_known)
-        waivers = Waivers(tuple(addresses.waiver_link(books.company, token) for token in tokens), books.papers.waivers(booking_id)[0])
-        return Handoff(Status.AWAITING_GUEST, waivers, f"{waivers.waivers_open} to sign") if waivers.waivers_open else waivers
+        waivers = Waivers(
+            tuple(addresses.waiver_link(books.company, token) for token in tokens), books.papers.waivers(booking_id)[0]
+        )
+        return (
+            Handoff(Status.AWAITING_GUEST, waivers, f"{waivers.waivers_open} to sign")
+            if waivers.waivers_open
+            else waivers
+        )
 
     @tool("reversible")
     @writes
@@ -100,7 +106,13 @@ class Documents(Specialist[Any], role="documents", risk="medium"):
     @tool("reversible")
     @writes
     def update_checklist(
-        self, step: Step, books: Books, *, booking_id: BookingId, add: list[Text] | None = None, remove: list[Text] | None = None
+        self,
+        step: Step,
+        books: Books,
+        *,
+        booking_id: BookingId,
+        add: list[Text] | None = None,
+        remove: list[Text] | None = None,
     ) -> Checklist | Rejected:
         """Add lines to the preparation list, or strike some."""
         del step
@@ -113,7 +125,12 @@ class Documents(Specialist[Any], role="documents", risk="medium"):
         lines = kept + [line for line in dict.fromkeys(add or ()) if line not in kept]
         books.papers.put_checklist(booking_id, lines)
         struck = [line for line in before or [] if line not in kept]
-        books.undo = {"booking": booking_id, "added": [line for line in lines if line not in kept], "struck": struck, "new": before is None}
+        books.undo = {
+            "booking": booking_id,
+            "added": [line for line in lines if line not in kept],
+            "struck": struck,
+            "new": before is None,
+        }
         return Checklist(tuple(lines))
 
     @update_checklist.compensate

@@ -71,8 +71,12 @@ def gather(store: Store, plan: Mapping[str, Any] | None, approved: Iterable[str]
         claims=store.read(lambda books: tuple(books.claims())),
         new_blocks=store.read(lambda books: tuple(books.blocks(seeded=False))),
         pages=store.read(lambda books: dict(_pages(books, bookings))),
-        complete_manifests=store.read(lambda books: frozenset(i for i in bookings if books.papers.manifest_complete(i))),
-        crew_events={r["booking_id"]: r["n"] for r in store.table("SELECT booking_id, count(*) AS n FROM crew_events GROUP BY 1")},
+        complete_manifests=store.read(
+            lambda books: frozenset(i for i in bookings if books.papers.manifest_complete(i))
+        ),
+        crew_events={
+            r["booking_id"]: r["n"] for r in store.table("SELECT booking_id, count(*) AS n FROM crew_events GROUP BY 1")
+        },
         items=tuple(row["booking_id"] for row in store.table("SELECT booking_id FROM items WHERE state = 'open'")),
         messages=store.read(lambda books: tuple(books.outbox.messages())),
         ran=tuple(Ran(row["n"], row["subtask"], row["action"], json.loads(row["arguments"])) for row in rows),
@@ -106,4 +110,3 @@ def _pages(books: Books, bookings: Iterable[str]) -> Iterator[tuple[str, tuple[A
         page = books.papers.page(booking_id)
         if page is not None and page.live:
             yield booking_id, (page.start, page.end)
-

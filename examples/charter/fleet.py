@@ -64,7 +64,9 @@ class Fleet:
             if store is None:
                 path = self._path(company)
                 if not path.exists():
-                    raise UsageError(f"there is no company {company!r} in {self.folder}", hint="create it from a world first")
+                    raise UsageError(
+                        f"there is no company {company!r} in {self.folder}", hint="create it from a world first"
+                    )
                 store = Store(path)
             self._open[company] = store
             while len(self._open) > self._keep:
@@ -100,7 +102,9 @@ def with_context(world: Mapping[str, Any], context: Mapping[str, Any]) -> dict[s
         elif key == "add_booking":
             for booking_id, booking in _added(value):
                 if booking_id in bookings:
-                    raise UsageError(f"context.add_booking: {booking_id!r} exists already", hint="patch it by its id instead")
+                    raise UsageError(
+                        f"context.add_booking: {booking_id!r} exists already", hint="patch it by its id instead"
+                    )
                 bookings[booking_id] = booking
         elif key in bookings:
             bookings[key] = {**bookings[key], **value}
@@ -123,12 +127,19 @@ def _added(value: Any) -> list[tuple[str, dict[str, Any]]]:
     found: list[tuple[str, dict[str, Any]]] = []
     for entry in listed:
         if "id" in entry or "booking_id" in entry:
-            found.append((entry.get("id") or entry["booking_id"], {k: v for k, v in entry.items() if k not in ("id", "booking_id")}))
+            found.append(
+                (
+                    entry.get("id") or entry["booking_id"],
+                    {k: v for k, v in entry.items() if k not in ("id", "booking_id")},
+                )
+            )
         else:
             found.extend(entry.items())
     for booking_id, _ in found:
         if not _BOOKING.fullmatch(booking_id):
-            raise UsageError(f"context.add_booking: {booking_id!r} is no booking id", hint="a booking id looks like B-1234")
+            raise UsageError(
+                f"context.add_booking: {booking_id!r} is no booking id", hint="a booking id looks like B-1234"
+            )
     return found
 
 
@@ -159,5 +170,3 @@ def _seed_slot(books: Books, booking: Booking) -> None:
 def world_of(folder: Path | None = None) -> dict[str, Any]:
     """Read a world.json: the one that ships with the application, or the one in a folder."""
     return json.loads(((folder or Path(__file__).parent) / "world.json").read_text("utf-8"))
-
-

@@ -15,7 +15,9 @@ OPENS, CLOSES = "09:00", "20:00"
 _DEFAULT_HOURS = 2
 
 
-def answer(books: Books, asked: Sequence[Slot], search: Search | None, party: int | None, but: str | None) -> Availability:
+def answer(
+    books: Books, asked: Sequence[Slot], search: Search | None, party: int | None, but: str | None
+) -> Availability:
     """Say which of the asked slots are free, what is in the way of the others, and what a search finds."""
     claims = books.claims(but)
     taken = {slot: books.in_the_way(slot, claims=claims) for slot in asked}
@@ -48,7 +50,9 @@ def look(books: Books, search: Search, claims: Iterable[Claim]) -> list[Slot]:
             gap=books.world.turnaround,
             now=books.now,
             opening=opening,
-            length=timedelta(hours=max(float(search.hours or _DEFAULT_HOURS), float(books.world.vessels[vessel].min_hours))),
+            length=timedelta(
+                hours=max(float(search.hours or _DEFAULT_HOURS), float(books.world.vessels[vessel].min_hours))
+            ),
         )
     ]
 
@@ -62,7 +66,9 @@ def events(books: Books, vessels: Sequence[str], first: date, last: date, kind: 
     """List what happens on vessels in a range of days."""
     wanted = list(days(first, last, kind))
     trips = [b for b in books.bookings() if b.status != "cancelled" and not b.expired(books.now)]
-    listed = [b.id for b in trips if b.vessel in vessels and any(b.start.date() <= day <= b.end.date() for day in wanted)]
+    listed = [
+        b.id for b in trips if b.vessel in vessels and any(b.start.date() <= day <= b.end.date() for day in wanted)
+    ]
     spans = [
         Slot(vessel, datetime.combine(day, time.min), datetime.combine(day, time.min) + timedelta(days=1))
         for vessel in vessels

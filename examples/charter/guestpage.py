@@ -10,9 +10,9 @@ from typing import Any
 from trimtab import Rejected, Specialist, Step, tool
 
 from . import addresses
-from .booking import unknown
 from .books import Books
 from .desk import undoes, writes
+from .enquiry import unknown
 from .fleet import Fleet
 from .kinds import BookingId, Flag, Id, LocalTime, Text
 from .papers import Page
@@ -59,7 +59,13 @@ class GuestPage(Specialist[Any], role="guestpage", risk="medium"):
     @tool("reversible")
     @writes
     def update(
-        self, step: Step, books: Books, *, booking_id: BookingId, start: LocalTime | None = None, end: LocalTime | None = None
+        self,
+        step: Step,
+        books: Books,
+        *,
+        booking_id: BookingId,
+        start: LocalTime | None = None,
+        end: LocalTime | None = None,
     ) -> PageUpdated | Rejected:
         """Bring the guest page in line with the booking; given times must be the booking's."""
         del step
@@ -67,7 +73,9 @@ class GuestPage(Specialist[Any], role="guestpage", risk="medium"):
         if booking is None:
             return unknown(booking_id)
         if start not in (None, booking.start) or end not in (None, booking.end):
-            return Rejected(f"{booking_id} sails {minute(booking.start)} to {minute(booking.end)}: a page shows nothing else")
+            return Rejected(
+                f"{booking_id} sails {minute(booking.start)} to {minute(booking.end)}: a page shows nothing else"
+            )
         before = books.papers.page(booking_id)
         if before is None or not before.live:
             return Rejected(f"{booking_id} has no page: publish it")

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from trimtab import Handoff, Rejected, Specialist, Status, Step, tool
+from trimtab import Handoff, Specialist, Status, Step, tool
 
-from .booking import unknown
 from .books import Books
 from .desk import undoes, writes
 from .fleet import Fleet
@@ -50,15 +49,13 @@ class Human(Specialist[Any], role="human", risk="low"):
         figures: Object | None = None,
         show: Text | None = None,
         deadline: LocalTime | None = None,
-    ) -> Item | Handoff[Item] | Rejected:
+    ) -> Item | Handoff[Item]:
         """Put one decision or fact before a signed-in operator.
 
         then: wait (what follows waits), go_on (noted, the run goes on), refuse (the request is turned down, the operator sees it).
         `show` displays the original message ($request.text) as quoted text; it is never copied anywhere else.
         """
         del step
-        if booking_id is not None and books.booking(booking_id) is None:
-            return unknown(booking_id)
         n = books.add_item(
             kind=kind,
             what=what,
@@ -82,6 +79,6 @@ class Human(Specialist[Any], role="human", risk="low"):
 
     @needs_you.compensate
     @undoes
-    def withdraw(self, books: Books, note: Mapping[str, Any]) -> None:
+    def undo_needs_you(self, books: Books, note: Mapping[str, Any]) -> None:
         """Take the item back."""
         books.withdraw_item(note["n"])

@@ -16,14 +16,14 @@ _MINUTES = 24 * 60
 
 
 def _time(value: object) -> object:
-    if isinstance(value, str) and not TIME.fullmatch(value):
+    if not isinstance(value, datetime) and not TIME.fullmatch(str(value)):
         message = "a local time looks like 2026-06-20T10:00"
         raise ValueError(message)
     return value
 
 
 def _day(value: object) -> object:
-    if isinstance(value, str) and not DAY.fullmatch(value):
+    if not isinstance(value, date) and not DAY.fullmatch(str(value)):
         message = "a date looks like 2026-06-20"
         raise ValueError(message)
     return value

@@ -48,13 +48,17 @@ class Ledger:
 
     def payments(self, booking_id: str) -> list[Payment]:
         """What arrived for a booking."""
-        rows = self._db.execute("SELECT amount, method, kind FROM payments WHERE booking_id = ? ORDER BY n", (booking_id,))
+        rows = self._db.execute(
+            "SELECT amount, method, kind FROM payments WHERE booking_id = ? ORDER BY n", (booking_id,)
+        )
         return [Payment(from_store(row["amount"]) or ZERO, row["method"], row["kind"]) for row in rows]
 
     def refund(self, n: int) -> RefundRequest | None:
         """Find a refund request."""
         row = self._db.execute("SELECT * FROM refunds WHERE n = ?", (n,)).fetchone()
-        return RefundRequest(row["n"], row["booking_id"], from_store(row["amount"]) or ZERO, row["state"]) if row else None
+        return (
+            RefundRequest(row["n"], row["booking_id"], from_store(row["amount"]) or ZERO, row["state"]) if row else None
+        )
 
     def ask_refund(self, booking_id: str, amount: Decimal, reason: str) -> int:
         """File a refund request."""
@@ -73,7 +77,8 @@ class Ledger:
         """What went back to the guest; with `asked`, also what was asked for and not decided."""
         states = ("executed", "waiting") if asked else ("executed", "executed")
         row = self._db.execute(
-            "SELECT coalesce(sum(amount), 0) FROM refunds WHERE booking_id = ? AND state IN (?, ?)", (booking_id, *states)
+            "SELECT coalesce(sum(amount), 0) FROM refunds WHERE booking_id = ? AND state IN (?, ?)",
+            (booking_id, *states),
         ).fetchone()
         return from_store(row[0]) or ZERO
 

@@ -31,7 +31,9 @@ def body(message: Message) -> str:
         return message.body
     words = _words(message.language)
     lines = [words["greeting"], "", subject(message) + ".", ""]
-    lines += [f"{words.get(name, name.replace('_', ' '))}: {_shown(value, words)}" for name, value in message.fields.items()]
+    lines += [
+        f"{words.get(name, name.replace('_', ' '))}: {_shown(value, words)}" for name, value in message.fields.items()
+    ]
     if message.link is not None:
         lines += ["", f"{words['answer_here']}: {message.link}"]
     if message.asks:
@@ -51,6 +53,8 @@ def _shown(value: Any, words: Mapping[str, str]) -> str:
             return "; ".join(_shown(inner, words) for inner in cast("list[Any]", value)) or "-"
         case Mapping():
             pairs = cast("Mapping[str, Any]", value).items()
-            return ", ".join(f"{words.get(k, k.replace('_', ' '))} {_shown(v, words)}" for k, v in pairs if v is not None)
+            return ", ".join(
+                f"{words.get(k, k.replace('_', ' '))} {_shown(v, words)}" for k, v in pairs if v is not None
+            )
         case _:
             return str(value)

@@ -116,6 +116,6 @@ def _email(letter: Letter) -> EmailMessage:
     email["From"] = letter.sender
     email["To"] = ", ".join(letter.to)
     email["Subject"] = letter.subject
-    email["Content-Language"] = letter.language
     email.set_content(letter.text)
+    email["Content-Language"] = letter.language
     return email

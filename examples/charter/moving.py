@@ -75,11 +75,15 @@ def change(
         missing = _not_agreed(books, booking, changed.slot)
         if not crew_confirmed or missing:
             waits = Changed(booking.id, booking.start, booking.end, booking.due(policy.balance_days), {})
-            return Handoff(Status.AWAITING_CREW, waits, f"the crew has not confirmed: {', '.join(missing) or 'asked'}", stops=True)
+            return Handoff(
+                Status.AWAITING_CREW, waits, f"the crew has not confirmed: {', '.join(missing) or 'asked'}", stops=True
+            )
         if not booking.market:
             changed = replace(changed, balance_due=changed.start.date() - timedelta(days=policy.balance_days))
     taken = None
-    if moved and not any(claim.slot.holds(changed.slot) for claim in books.entries(booking.id) if claim.live(books.now)):
+    if moved and not any(
+        claim.slot.holds(changed.slot) for claim in books.entries(booking.id) if claim.live(books.now)
+    ):
         if wrong := collision(books, changed.slot, but=booking.id):
             return wrong
         taken = books.take(changed.slot, firm=False, booking_id=booking.id, party=changed.party)

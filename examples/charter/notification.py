@@ -9,7 +9,6 @@ from typing import Any, Literal
 from trimtab import Handoff, Rejected, Specialist, Status, Step, tool
 
 from . import addresses, visibility
-from .booking import unknown
 from .books import Books
 from .contract import contract
 from .desk import gate, mails
@@ -59,7 +58,9 @@ class Notification(Specialist[Any], role="notification", risk="low"):
         if contact == "on_file" and booking is None:
             return Rejected("a message to the address on file needs the booking whose file it is")
         request = step.request_as(BookingRequest)
-        address = addresses.on_file(books.company, booking) if contact == "on_file" and booking else addresses.sender(request)
+        address = (
+            addresses.on_file(books.company, booking) if contact == "on_file" and booking else addresses.sender(request)
+        )
         message = Message(
             reader=to,
             channel=channel,
@@ -101,10 +102,10 @@ class Notification(Specialist[Any], role="notification", risk="low"):
         strangers = [person for person in persons if books.world.position(person) is None]
         if strangers:
             return Rejected(f"{strangers[0]} is not on the roster")
-        if to == "captain" and any(books.world.position(person) != "captain" for person in persons):
-            return Rejected("a message with a captain's fields goes to captains only")
+        # With a deckhand among them, the fields must be for a deckhand's eyes, whatever `to` says.
+        reader = "crew" if any(books.world.position(person) != "captain" for person in persons) else to
         message = Message(
-            reader=to,
+            reader=reader,
             channel=channel,
             language=language,
             template=template,
@@ -150,15 +151,15 @@ class Notification(Specialist[Any], role="notification", risk="low"):
 def send(books: Books, message: Message, includes: Sequence[str]) -> Sent | Rejected:
     """Put a message into the outbox, once, if everything in it is for its reader's eyes."""
     booking = books.booking(message.booking_id)
-    if message.booking_id is not None and booking is None:
-        return unknown(message.booking_id)
     if wrong := improper(books, message, includes, booking):
         return Rejected(wrong)
     # Without a booking the same words may be for another guest: once means once a run there.
     about = message.booking_id or books.run_id
-    once = dumps([about, message.template, message.fields, message.reader, message.contact, message.persons, message.body])
+    once = dumps(
+        [about, message.template, message.fields, message.reader, message.contact, message.persons, message.body]
+    )
     n, _ = books.outbox.add(message, once)
-    return Sent(f"M-{n}", sent=True)
+    return Sent(f"M-{n}", sent=bool(message.addresses))
 
 
 def improper(books: Books, message: Message, includes: Sequence[str], booking: Booking | None) -> str | None:

@@ -48,7 +48,13 @@ class Outbox:
         row = (
             *(key, once_key, run_id, subtask, message.reader, message.contact, json.dumps(message.persons)),
             *(json.dumps(message.addresses), message.channel, message.language, message.template, message.body),
-            *(json.dumps(dict(message.fields)), json.dumps(message.asks), message.expects, message.booking_id, message.link),
+            *(
+                json.dumps(dict(message.fields)),
+                json.dumps(message.asks),
+                message.expects,
+                message.booking_id,
+                message.link,
+            ),
             "queued" if message.channel == "email" and message.addresses else "posted",
         )
         cursor = self._db.execute(

@@ -36,7 +36,9 @@ class Papers:
         if row is None:
             return None
         without = tuple(json.loads(row["without"]))
-        return Page(booking_id, row["token"], local(row["start"]), local(row["finish"]), without, row["state"] == "live")
+        return Page(
+            booking_id, row["token"], local(row["start"]), local(row["finish"]), without, row["state"] == "live"
+        )
 
     def put_page(self, page: Page) -> Page:
         """Write a guest page."""
@@ -59,7 +61,8 @@ class Papers:
         signed = {
             row["kind"]: row["count"]
             for row in self._db.execute(
-                "SELECT kind, count(*) AS count FROM waivers WHERE booking_id = ? AND state = 'signed' GROUP BY kind", (booking_id,)
+                "SELECT kind, count(*) AS count FROM waivers WHERE booking_id = ? AND state = 'signed' GROUP BY kind",
+                (booking_id,),
             )
         }
         kinds = ["adult"] * (adults - signed.get("adult", 0)) + ["guardian"] * (minors - signed.get("guardian", 0))
@@ -79,10 +82,15 @@ class Papers:
 
     def add_manifest(self, booking_id: str, start: datetime, *, complete: bool) -> tuple[int, int | None]:
         """Write a manifest in the place of the last; gives its number and the last one's."""
-        last = self._db.execute("SELECT n FROM manifests WHERE booking_id = ? AND state = 'live'", (booking_id,)).fetchone()
-        self._db.execute("UPDATE manifests SET state = 'replaced' WHERE booking_id = ? AND state = 'live'", (booking_id,))
+        last = self._db.execute(
+            "SELECT n FROM manifests WHERE booking_id = ? AND state = 'live'", (booking_id,)
+        ).fetchone()
+        self._db.execute(
+            "UPDATE manifests SET state = 'replaced' WHERE booking_id = ? AND state = 'live'", (booking_id,)
+        )
         new = self._db.execute(
-            "INSERT INTO manifests (booking_id, start, complete) VALUES (?, ?, ?)", (booking_id, minute(start), complete)
+            "INSERT INTO manifests (booking_id, start, complete) VALUES (?, ?, ?)",
+            (booking_id, minute(start), complete),
         )
         return new.lastrowid or 0, last["n"] if last else None
 
@@ -93,7 +101,9 @@ class Papers:
 
     def manifest_complete(self, booking_id: str) -> bool:
         """Whether the manifest that counts is complete."""
-        row = self._db.execute("SELECT complete FROM manifests WHERE booking_id = ? AND state = 'live'", (booking_id,)).fetchone()
+        row = self._db.execute(
+            "SELECT complete FROM manifests WHERE booking_id = ? AND state = 'live'", (booking_id,)
+        ).fetchone()
         return row is not None and bool(row["complete"])
 
     def checklist(self, booking_id: str) -> list[str] | None:

@@ -10,9 +10,9 @@ from typing import Any, Literal
 from trimtab import Handoff, Rejected, Specialist, Status, Step, always, tool
 
 from . import addresses
-from .booking import unknown
 from .books import Books
 from .desk import reads, undoes, writes
+from .enquiry import unknown
 from .fleet import Fleet
 from .kinds import BookingId, Id, Money, Text
 from .money import ZERO
@@ -64,7 +64,9 @@ class Payment(Specialist[Any], role="payment", risk="high"):
 
     @tool("reversible")
     @writes
-    def create_balance_link(self, step: Step, books: Books, *, booking_id: BookingId, amount: Money) -> Handoff[Link] | Rejected:
+    def create_balance_link(
+        self, step: Step, books: Books, *, booking_id: BookingId, amount: Money
+    ) -> Handoff[Link] | Rejected:
         """Make a link by which the guest pays what is left of a booking."""
         del step
         booking = books.booking(booking_id)
@@ -103,14 +105,26 @@ class Payment(Specialist[Any], role="payment", risk="high"):
         due = booking.due(books.world.policies.balance_days)
         if books.ledger.knows(event_id):
             again = Recorded(
-                recorded=False, duplicate=True, booking_id=booking_id, amount=amount, paid=booking.paid, balance=booking.balance, balance_due=due
+                recorded=False,
+                duplicate=True,
+                booking_id=booking_id,
+                amount=amount,
+                paid=booking.paid,
+                balance=booking.balance,
+                balance_due=due,
             )
             return Handoff(Status.NO_ACTION, again, f"event {event_id} was booked before", stops=True)
         books.ledger.record(booking_id, amount, method="card", kind=kind, event_id=event_id)
         paid = books.save(replace(booking, paid=booking.paid + amount, paid_via=booking.paid_via or "card"))
         _keep_hold(books, paid)
         return Recorded(
-            recorded=True, duplicate=False, booking_id=booking_id, amount=amount, paid=paid.paid, balance=paid.balance, balance_due=due
+            recorded=True,
+            duplicate=False,
+            booking_id=booking_id,
+            amount=amount,
+            paid=paid.paid,
+            balance=paid.balance,
+            balance_due=due,
         )
 
     @tool("read")
@@ -137,7 +151,9 @@ class Payment(Specialist[Any], role="payment", risk="high"):
             matched = not any(row.expected is not None and row.paid < row.expected for row in rows)
         if len(rows) != 1:
             return Reconciliation(matched=matched, rows=rows)
-        return Reconciliation(matched=matched, rows=rows, paid=rows[0].paid, balance=rows[0].balance, balance_due=rows[0].balance_due)
+        return Reconciliation(
+            matched=matched, rows=rows, paid=rows[0].paid, balance=rows[0].balance, balance_due=rows[0].balance_due
+        )
 
     @tool("reversible")
     @writes
@@ -156,7 +172,9 @@ class Payment(Specialist[Any], role="payment", risk="high"):
             return Rejected(f"{amount} cannot be refunded: {left} of what was paid is left")
         n = books.ledger.ask_refund(booking_id, amount, reason)
         books.undo = {"n": n}
-        return Handoff(Status.AWAITING_APPROVAL, RefundAsked(f"RR-{n}", amount), f"refund {amount} of {booking_id}", stops=True)
+        return Handoff(
+            Status.AWAITING_APPROVAL, RefundAsked(f"RR-{n}", amount), f"refund {amount} of {booking_id}", stops=True
+        )
 
     @request_refund.compensate
     @undoes
@@ -166,16 +184,24 @@ class Payment(Specialist[Any], role="payment", risk="high"):
 
     @tool("irreversible", approval=always)
     @writes
-    def execute_refund(self, step: Step, books: Books, *, refund_request_id: Id, approval_id: Id) -> Refunded | Rejected:
+    def execute_refund(
+        self, step: Step, books: Books, *, refund_request_id: Id, approval_id: Id
+    ) -> Refunded | Rejected:
         """Send the money of a refund request back. Held for the operator; `approval_id` is the item that was put before them."""
         del step
-        number = int(refund_request_id[3:]) if refund_request_id.startswith("RR-") and refund_request_id[3:].isdecimal() else None
+        number = (
+            int(refund_request_id[3:])
+            if refund_request_id.startswith("RR-") and refund_request_id[3:].isdecimal()
+            else None
+        )
         request = books.ledger.refund(number) if number is not None else None
         if request is None or request.state == "withdrawn":
             return Rejected(f"there is no refund request {refund_request_id!r}")
         if request.state == "executed":
             return Refunded(refunded=True, amount=request.amount)
-        item = books.item(int(approval_id[2:])) if approval_id.startswith("N-") and approval_id[2:].isdecimal() else None
+        item = (
+            books.item(int(approval_id[2:])) if approval_id.startswith("N-") and approval_id[2:].isdecimal() else None
+        )
         if item is None or item["kind"] != "approval" or item["booking_id"] not in (None, request.booking_id):
             return Rejected(f"nothing was put before the operator as {approval_id!r}")
         books.ledger.settle_refund(request.n, "executed", approval_id)
@@ -189,7 +215,13 @@ def _chargeable(booking: Booking) -> Rejected | None:
 
 
 def _link(
-    books: Books, kind: str, amount: Decimal, bounds: tuple[Decimal, Decimal], *, booking_id: str | None = None, entry: int | None = None
+    books: Books,
+    kind: str,
+    amount: Decimal,
+    bounds: tuple[Decimal, Decimal],
+    *,
+    booking_id: str | None = None,
+    entry: int | None = None,
 ) -> Handoff[Link] | Rejected:
     # Less than the deposit would be a discount, which only the operator may give; more than is owed is nobody's to take.
     least, most = bounds
@@ -231,6 +263,7 @@ def _arrived(books: Books, booking: Booking, claimed: Decimal, method: str | Non
     # The open balance cannot be what arrived, even where an earlier payment was as large.
     if booking.market or (booking.balance is not None and claimed <= booking.balance):
         return False
-    return any(p.amount == claimed and method in (None, p.method.split(",")[0].replace(" ", "_")) for p in books.ledger.payments(booking.id))
-
-
+    return any(
+        p.amount == claimed and method in (None, p.method.split(",")[0].replace(" ", "_"))
+        for p in books.ledger.payments(booking.id)
+    )

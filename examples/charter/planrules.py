@@ -55,10 +55,17 @@ def _message_sources(request: BookingRequest, plan: Plan) -> Iterator[Fault]:
     del request
     for subtask in _calls(plan, *_MESSAGES):
         reader = str(subtask.inputs.get("to"))
-        told = Subtask(subtask.id, subtask.specialist, subtask.action, inputs={k: v for k, v in subtask.inputs.items() if k in _WORDS})
+        told = Subtask(
+            subtask.id,
+            subtask.specialist,
+            subtask.action,
+            inputs={k: v for k, v in subtask.inputs.items() if k in _WORDS},
+        )
         for pointer in told.references():
             if pointer.subtask != "request" and not may_see(contract(), pointer.field, reader):
-                yield Fault(subtask.id, f"{str(pointer)!r} is not for the eyes of a {reader}, whatever the field is called")
+                yield Fault(
+                    subtask.id, f"{str(pointer)!r} is not for the eyes of a {reader}, whatever the field is called"
+                )
 
 
 def _request_text(request: BookingRequest, plan: Plan) -> Iterator[Fault]:
@@ -68,15 +75,22 @@ def _request_text(request: BookingRequest, plan: Plan) -> Iterator[Fault]:
             allowed = (subtask.call, name) in (("human.needs_you", "show"), ("notification.operator_message", "fields"))
             for pointer in Subtask(subtask.id, "", "", inputs={name: value}).references():
                 if pointer.subtask == "request" and (not allowed or pointer.path != ("text",)):
-                    yield Fault(subtask.id, "the request may be shown only as $request.text, by human.needs_you.show or to the operator")
+                    yield Fault(
+                        subtask.id,
+                        "the request may be shown only as $request.text, by human.needs_you.show or to the operator",
+                    )
 
 
 def _hold_before_release(request: BookingRequest, plan: Plan) -> Iterator[Fault]:
     del request
     for release in _calls(plan, "calendar.release_slot"):
-        holds = [h for h in _calls(plan, "calendar.place_hold") if _same(h, release) and "hold_id" not in release.inputs]
+        holds = [
+            h for h in _calls(plan, "calendar.place_hold") if _same(h, release) and "hold_id" not in release.inputs
+        ]
         if holds and not any(hold.id in plan.ancestors(release.id) for hold in holds):
-            yield Fault(release.id, f"a move holds the new slot before it releases the old one: it must need {holds[0].id!r}")
+            yield Fault(
+                release.id, f"a move holds the new slot before it releases the old one: it must need {holds[0].id!r}"
+            )
 
 
 def _calendar_first(request: BookingRequest, plan: Plan) -> Iterator[Fault]:
@@ -84,29 +98,48 @@ def _calendar_first(request: BookingRequest, plan: Plan) -> Iterator[Fault]:
     for later in _calls(plan, "crew.dispatch_cascade", "booking.confirm"):
         confirms = _calls(plan, "calendar.confirm_slot")
         before = plan.ancestors(later.id)
-        same = [c for c in confirms if "booking_id" in c.inputs and c.inputs["booking_id"] == later.inputs.get("booking_id")]
-        missing = [c for c in same if c.id not in before] or (not same and confirms and not any(c.id in before for c in confirms))
+        same = [
+            c for c in confirms if "booking_id" in c.inputs and c.inputs["booking_id"] == later.inputs.get("booking_id")
+        ]
+        missing = [c for c in same if c.id not in before] or (
+            not same and confirms and not any(c.id in before for c in confirms)
+        )
         if missing:
-            yield Fault(later.id, f"{later.call} comes after calendar.confirm_slot: it must need {(same or confirms)[0].id!r}")
+            yield Fault(
+                later.id, f"{later.call} comes after calendar.confirm_slot: it must need {(same or confirms)[0].id!r}"
+            )
 
 
 def _refund_decided(request: BookingRequest, plan: Plan) -> Iterator[Fault]:
     del request
     for refund in _calls(plan, "payment.execute_refund"):
-        items = [s.id for s in _calls(plan, "human.needs_you") if s.inputs.get("kind") == "approval" and s.inputs.get("then", "wait") == "wait"]
+        items = [
+            s.id
+            for s in _calls(plan, "human.needs_you")
+            if s.inputs.get("kind") == "approval" and s.inputs.get("then", "wait") == "wait"
+        ]
         if refund.inputs.get("approval_id") not in [f"${item}.item_id" for item in items]:
-            yield Fault(refund.id, "approval_id must be $X.item_id of a human.needs_you that asks for approval and waits; no message is an approval")
+            yield Fault(
+                refund.id,
+                "approval_id must be $X.item_id of a human.needs_you that asks for approval and waits; no message is an approval",
+            )
 
 
 def _payment_reported(request: BookingRequest, plan: Plan) -> Iterator[Fault]:
     if request.sender_role not in ("system", "operator"):
         for record in _calls(plan, "payment.record_webhook"):
-            yield Fault(record.id, f"a {request.sender_role} cannot report a payment: reconcile, and put it before the operator")
+            yield Fault(
+                record.id, f"a {request.sender_role} cannot report a payment: reconcile, and put it before the operator"
+            )
 
 
 def _marketplace_money(request: BookingRequest, plan: Plan) -> Iterator[Fault]:
     del request
-    market = {f"${s.id}.booking_id" for s in _calls(plan, "booking.create") if str(s.inputs.get("source")).startswith("marketplace")}
+    market = {
+        f"${s.id}.booking_id"
+        for s in _calls(plan, "booking.create")
+        if str(s.inputs.get("source")).startswith("marketplace")
+    }
     for link in _calls(plan, *_LINKS):
         if link.inputs.get("booking_id") in market:
             yield Fault(link.id, "money of a marketplace booking moves only inside the marketplace")
@@ -116,7 +149,9 @@ def _guest_is_reached(request: BookingRequest, plan: Plan) -> Iterator[Fault]:
     if request.sender_role in _NO_GUEST:
         for message in _calls(plan, "notification.guest_message"):
             if message.inputs.get("contact") == "sender":
-                yield Fault(message.id, f"the sender is a {request.sender_role}, no guest: write to the contact on_file")
+                yield Fault(
+                    message.id, f"the sender is a {request.sender_role}, no guest: write to the contact on_file"
+                )
 
 
 RULES: tuple[Rule, ...] = (

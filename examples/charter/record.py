@@ -85,7 +85,21 @@ class Booking:
 
 
 _FIXTURE = {
-    *("vessel", "start", "end", "source", "party", "status", "ref", "kind", "total", "gross", "paid", "claimed_paid", "paid_via"),
+    *(
+        "vessel",
+        "start",
+        "end",
+        "source",
+        "party",
+        "status",
+        "ref",
+        "kind",
+        "total",
+        "gross",
+        "paid",
+        "claimed_paid",
+        "paid_via",
+    ),
     *("balance_due", "hold_expires", "captain", "crew", "contact", "adults", "minors"),
 }
 
@@ -118,7 +132,9 @@ def from_fixture(booking_id: str, given: Mapping[str, Any]) -> Booking:
         crew=tuple(given.get("crew") or ()),
         contact=given.get("contact"),
         adults=given.get("adults"),
-        minors=tuple(cast("Mapping[str, int]", minor)["age"] if isinstance(minor, Mapping) else int(minor) for minor in minors),
+        minors=tuple(
+            cast("Mapping[str, int]", minor)["age"] if isinstance(minor, Mapping) else int(minor) for minor in minors
+        ),
         extra={name: value for name, value in given.items() if name not in _FIXTURE},
     )
 

@@ -31,10 +31,14 @@ class Ruling:
     pro_rata_amount: Decimal | None = None
 
 
-def rule(policies: Policies, booking: Booking, case: Case, now: datetime, *, refunded: Decimal, hours_lost: Decimal | None) -> Ruling:
+def rule(
+    policies: Policies, booking: Booking, case: Case, now: datetime, *, refunded: Decimal, hours_lost: Decimal | None
+) -> Ruling:
     """Apply the policy. `refunded` is what went back already; a claimed payment counts for nothing."""
     held = max(ZERO, booking.paid - refunded)
-    ruling = Ruling(days_before=(booking.start.date() - now.date()).days, settled_in="marketplace" if booking.market else "direct")
+    ruling = Ruling(
+        days_before=(booking.start.date() - now.date()).days, settled_in="marketplace" if booking.market else "direct"
+    )
     match case:
         case "guest_cancel":
             return ruling if booking.market else _guest_cancel(policies, ruling, held, late=now >= booking.start)

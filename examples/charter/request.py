@@ -17,9 +17,9 @@ class BookingRequest:
     """
 
     text: str
-    channel: str
-    sender_role: SenderRole
-    company: str
+    channel: str = "web_form"
+    sender_role: SenderRole = "unknown"
+    company: str = "harbour"
     sender: str = ""
 
 

@@ -70,7 +70,8 @@ class Roll:
     def spent(self, booking_id: str, instead_of: str) -> frozenset[str]:
         """Who was asked to replace a person before, whatever came of it."""
         rows = self._db.execute(
-            "SELECT person FROM asks WHERE booking_id = ? AND instead_of = ? AND state <> 'withdrawn'", (booking_id, instead_of)
+            "SELECT person FROM asks WHERE booking_id = ? AND instead_of = ? AND state <> 'withdrawn'",
+            (booking_id, instead_of),
         )
         return frozenset(row["person"] for row in rows)
 

@@ -175,7 +175,9 @@ class Store:
             db.row_factory = sqlite3.Row
             # FULL: an effect must survive a power cut at least as well as the journal that says it happened.
             db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;")
-            db.executescript(Path(__file__).with_name("schema.sql").read_text("utf-8"))
+            if db.execute("PRAGMA user_version").fetchone()[0] == 0:
+                schema = Path(__file__).with_name("schema.sql").read_text("utf-8")
+                db.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = 1; COMMIT;")
             self._db = db
         return self._db
 
@@ -193,7 +195,9 @@ def _dump(outcome: object) -> str:
         value = outcome.value
         handoff = {"status": outcome.status.value, "reason": outcome.reason, "stops": outcome.stops}
     kind = type(value).__name__
-    return json.dumps({"kind": kind, "value": _codec(kind).dump_python(value, mode="json", by_alias=True), "handoff": handoff})
+    return json.dumps(
+        {"kind": kind, "value": _codec(kind).dump_python(value, mode="json", by_alias=True), "handoff": handoff}
+    )
 
 
 def _load(text: str) -> Any:

@@ -10,7 +10,9 @@ from typing import Any, cast
 from .contract import Contract
 
 # What keys and tokens look like, wherever they turn up.
-_CREDENTIAL = re.compile(r"(?i)\b(?:sk|pk|ghp|xox[abp]|rk)[-_][A-Za-z0-9_-]{8,}|\b(?:api[ _-]?(?:key|token)|password|secret)\s*[:=]\s*\S+")
+_CREDENTIAL = re.compile(
+    r"(?i)\b(?:sk|pk|ghp|xox[abp]|rk)[-_][A-Za-z0-9_-]{8,}|\b(?:api[ _-]?(?:key|token)|password|secret)\s*[:=]\s*\S+"
+)
 
 
 def may_see(contract: Contract, field: str, reader: str) -> bool:

@@ -30,7 +30,11 @@ def plain(value: Any) -> Any:
     match value:
         case BaseModel():
             fields = type(value).model_fields
-            return {fields[name].alias or name: plain(getattr(value, name)) for name in fields if name in value.model_fields_set}
+            return {
+                fields[name].alias or name: plain(getattr(value, name))
+                for name in fields
+                if name in value.model_fields_set
+            }
         case datetime() | date():
             return minute(value) if isinstance(value, datetime) else value.isoformat()
         case Decimal():

@@ -151,7 +151,9 @@ def _brief(books: Books, request: BookingRequest) -> dict[str, Any]:
         "now": minute(now),
         "weekday": now.strftime("%A"),
         "company": {
-            "vessels": {name: {"capacity": v.capacity, "min_hours": float(v.min_hours)} for name, v in world.vessels.items()},
+            "vessels": {
+                name: {"capacity": v.capacity, "min_hours": float(v.min_hours)} for name, v in world.vessels.items()
+            },
             "hold_hours": float(world.policies.hold_hours),
             "turnaround_minutes": int(world.turnaround / timedelta(minutes=1)),
             "call_time_minutes_before": int(world.call_time / timedelta(minutes=1)),

@@ -122,7 +122,9 @@ class World:
                 crew_replies=dict(given.get("crew_replies", {})),
             )
         except KeyError as error:
-            raise UsageError(f"the world has no {error.args[0]!r}", hint="compare it with world.json of the example") from None
+            raise UsageError(
+                f"the world has no {error.args[0]!r}", hint="compare it with world.json of the example"
+            ) from None
 
     def quiet(self, when: datetime) -> bool:
         """Whether texts must wait now."""
@@ -203,4 +205,6 @@ def _block(block: Mapping[str, Any]) -> Block:
         raise UsageError(f"block rule {block['rule']!r} is not understood", hint='write "every Wednesday 15:00-19:00"')
     name = match[1].lower()
     weekday = None if name == "day" else _WEEKDAYS.index(name)
-    return Block(block["vessel"], block["why"], *days, weekday, time.fromisoformat(match[2]), time.fromisoformat(match[3]))
+    return Block(
+        block["vessel"], block["why"], *days, weekday, time.fromisoformat(match[2]), time.fromisoformat(match[3])
+    )

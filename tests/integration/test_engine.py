@@ -698,8 +698,7 @@ async def test_an_ended_run_cannot_be_cancelled(house):
         assert not await engine.cancel("run-k", "olga")
     async with house.open(at_once) as engine:
         assert not await engine.cancel("run-k", "olga")
-        assert await soon(engine.settled("run-k")) == ended or True
-        assert (await soon(engine.settled("run-k"))).status is Status.COMPLETED
+        assert await soon(engine.settled("run-k")) == ended
 
 
 async def test_a_cancel_whose_sender_gave_up_waiting_takes_hold_all_the_same(house):
@@ -870,7 +869,7 @@ async def test_many_runs_under_random_events_cancels_and_restarts_are_never_left
             await asyncio.sleep(dice.random() / 200)
         for name in ("e0", "e1"):
             if steps.event(name) is None:
-                later = START + timedelta(days=30) if hash(steps.run_id) % 3 else None
+                later = START + timedelta(days=30) if int(steps.run_id[5:]) % 3 else None
                 if later is None or clock.now() < later:
                     return Parked(Status.AWAITING_GUEST, frozenset({name}), later)
         await steps.step("pay", work(f"pay {steps.run_id}", facts=[note(steps.run_id, "paid")]), effect=True)
@@ -881,8 +880,8 @@ async def test_many_runs_under_random_events_cancels_and_restarts_are_never_left
             await asyncio.sleep(dice.random() / 50)
             match dice.randrange(4):
                 case 0:
-                    if await engine.cancel(run_id, "olga"):
-                        asked.add(run_id)
+                    asked.add(run_id)
+                    await engine.cancel(run_id, "olga")
                 case 1:
                     await engine.deliver(run_id, "e0", 0)
                 case 2:
@@ -911,4 +910,4 @@ async def test_many_runs_under_random_events_cancels_and_restarts_are_never_left
         assert work.done[f"pay {run_id}"] <= 1
         assert house.noted(run_id).count("paid") == work.done[f"pay {run_id}"]
         assert end.status is Status.CANCELLED or work.done[f"pay {run_id}"] == 1
-        assert end.status is Status.COMPLETED or run_id in asked or True
+        assert end.status is Status.COMPLETED or run_id in asked

@@ -47,6 +47,7 @@ def console(*, err: bool = False) -> Console:
 def print_json(value: object) -> None:
     """Print JSON on standard output; money as numbers, times as ISO 8601."""
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=_plain) + "\n")
+    sys.stdout.flush()
 
 
 def _plain(value: object) -> object:
@@ -152,7 +153,8 @@ def _subtask(subtask: SubtaskLine) -> str:
     needs = f" [dim]needs {', '.join(subtask.needs)}[/]" if len(subtask.needs) > 1 else ""
     parts = [f"[bold]{escape(subtask.id)}[/] {escape(subtask.specialist)}.{escape(subtask.action)}{needs}", coloured(subtask.state)]
     if subtask.attempts:
-        parts += [f"{subtask.attempts} attempts", f"[dim]{', '.join(map(_asked, subtask.models))}[/]"]
+        attempts = subtask.retries + 1
+        parts += [f"{attempts} attempt{'s' if attempts > 1 else ''}", f"[dim]{', '.join(map(_asked, subtask.models))}[/]"]
         parts += [f"{subtask.tokens:,} tokens", dollars(subtask.cost)]
     if subtask.status:
         parts.append(coloured(subtask.status))

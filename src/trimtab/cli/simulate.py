@@ -11,23 +11,31 @@ import click
 from trimtab.cli.options import json_option
 
 if TYPE_CHECKING:
-    from trimtab.models.simulator import Simulator
+    from trimtab.models.simulator import AnswerBook, Simulator
 
 
 @click.command()
-@click.option("--book", required=True, metavar="FILE", help="The answer book, JSONL; its format: docs/reference/answer-book.md.")
+@click.option("--book", metavar="FILE", help="The answer book, JSONL (docs/reference/answer-book.md).  [default: the charter example's]")
 @click.option("--profile", default="perfect", show_default=True, metavar="NAME|FILE", help="How well and how fast its models do.")
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same answers.")
 @click.option("--pace", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Scales all waiting; 0 does not wait.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="0 takes any free one.")
 @json_option
-def simulate(book: str, profile: str, seed: int, pace: float, host: str, port: int, as_json: bool) -> None:
+def simulate(book: str | None, profile: str, seed: int, pace: float, host: str, port: int, as_json: bool) -> None:
     """Serve simulated models on loopback, as the Messages API does, until stopped."""
     from trimtab.models.simulator import AnswerBook, Profile, Simulator
 
-    simulator = Simulator(AnswerBook.load(book), Profile.load(profile), seed=seed, pace=pace)
+    simulator = Simulator(AnswerBook.load(book) if book else _own_book(), Profile.load(profile), seed=seed, pace=pace)
     asyncio.run(_serve(simulator, host, port, as_json=as_json))
+
+
+def _own_book() -> AnswerBook:
+    from trimtab.cli.demo import load_example
+    from trimtab.models.simulator import AnswerBook
+
+    example = load_example()
+    return AnswerBook.from_entries(example.answer_book(example.read_cases(None)))
 
 
 async def _serve(simulator: Simulator, host: str, port: int, *, as_json: bool) -> None:

@@ -16,6 +16,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from pydantic_core import PydanticSerializationError, to_json
+
 from trimtab.core.errors import KeyReusedError, StoreBrokenError, StoreError, UnknownRunError
 from trimtab.core.ports import Clock, Conductor, FactWriter, NewRun, Parked, Standing, StepWork, Worked
 from trimtab.core.records import Fact
@@ -60,7 +62,7 @@ class RunSteps:
 
     async def _do(self, name: str, work: StepWork) -> Json:
         worked: Worked = await work()
-        row = (self._live.seq, name, dumps(worked.result))
+        row = (self._live.seq, name, _text(worked.result))
         await self._writer.commit(Write(step=row, facts=worked.facts))
         return worked.result
 
@@ -118,13 +120,14 @@ class EmbeddedEngine:
         self._lock.take()
         try:
             connection = store.connect(self.path, self._facts)
+            with store.explained(self.path):
+                self._seen_event = store.last_event(connection)
+                for saved in store.unfinished(connection):
+                    self._take_up(saved, store.load_events(connection, saved.run_id))
         except BaseException:
             self._lock.give_back()
             raise
         self.broken = asyncio.get_running_loop().create_future()
-        self._seen_event = store.last_event(connection)
-        for saved in store.unfinished(connection):
-            self._take_up(saved, store.load_events(connection, saved.run_id))
         self._writer = GroupWriter(
             connection, self._facts, on_foreign=self._look, on_broken=self._break, explain=self._explain
         )
@@ -139,51 +142,59 @@ class EmbeddedEngine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._writer.close()
         self._lock.give_back()
+        self._fail_waiters(StoreError(f"{str(self.path)!r} was closed before the run settled", hint="it goes on at the next start"))
         if self.broken.done():
             self.broken.exception()  # seen: whoever cared has waited for it
 
     async def accept(self, run: NewRun) -> str:
         """Make a run durable and start it."""
-        seq, run_id, fingerprint = await self._writer.commit(
-            Write(change=lambda c: _accept(c, run, self._facts))
-        )
+
+        def begin(accepted: tuple[int, str, str]) -> None:
+            seq, run_id, _ = accepted
+            if seq:
+                self._unended.add(run_id)
+                self._enqueue(_Live(seq, run_id, run.payload, replay=False))
+
+        _, run_id, fingerprint = await self._writer.commit(Write(change=lambda c: _accept(c, run, self._facts)), begin)
         check_key(run, fingerprint)
-        if seq:
-            self._unended.add(run_id)
-            self._enqueue(_Live(seq, run_id, run.payload, replay=False))
         return run_id
 
     async def settled(self, run_id: str, *, final: bool = False) -> Standing:
         """Wait until the run ended or (unless `final`) waits for somebody."""
+        if self.broken.done():
+            self.broken.result()
         waiter: asyncio.Future[Standing] = asyncio.get_running_loop().create_future()
         self._waiters.setdefault(run_id, []).append((final, waiter))
-        saved: store.Saved | None = None
         if run_id not in self._live:
             saved = await self._writer.commit(Write(change=lambda c: store.load_run(c, run_id)))
             if saved is None:
-                del self._waiters[run_id]
-                raise UnknownRunError(f"no run {run_id!r}", hint="trimtab runs list")
+                self._waiters.pop(run_id, None)
+                raise _unknown(run_id)
             if saved.standing and (saved.state == "ended" or (run_id in self._parked and not final)):
                 self._tell(run_id, saved.standing)
         return await waiter
 
     async def deliver(self, run_id: str, event: str, payload: Json) -> bool:
         """Hand over an event, once."""
-        seq = await self._writer.commit(Write(change=lambda c: store.insert_event(c, run_id, event, payload)))
-        if seq:
-            self._own_events.add(seq)
-            self._arrived(run_id, event, payload)
+        state, seq = await self._hand_over(run_id, event, payload)
+        if state is None:
+            raise _unknown(run_id)
         return bool(seq)
 
     async def cancel(self, run_id: str, by: str) -> bool:
         """End a run before its time."""
-        saved = await self._writer.commit(Write(change=lambda c: store.load_run(c, run_id)))
-        if saved is None:
-            raise UnknownRunError(f"no run {run_id!r}", hint="trimtab runs list")
-        if saved.state == "ended":
-            return False
-        await self.deliver(run_id, CANCEL, by)
-        return True
+        state, _ = await self._hand_over(run_id, CANCEL, by)
+        if state is None:
+            raise _unknown(run_id)
+        return state != "ended"
+
+    async def _hand_over(self, run_id: str, event: str, payload: Json) -> tuple[str | None, int]:
+        def arrive(handed: tuple[str | None, int]) -> None:
+            if seq := handed[1]:
+                self._own_events.add(seq)
+                self._arrived(run_id, event, payload)
+
+        return await self._writer.commit(Write(change=lambda c: _insert_event(c, run_id, event, payload)), arrive)
 
     # -- runs ------------------------------------------------------------------------------------------------------
 
@@ -212,8 +223,13 @@ class EmbeddedEngine:
     async def _run(self, live: _Live) -> None:
         try:
             standing = await self._perform(live)
-            change = _standing_change(live.seq, standing)
-            await self._writer.commit(Write(facts=standing.facts, change=change))
+            try:
+                await self._writer.commit(_standing_write(live.seq, standing))
+            except StoreError:
+                raise
+            except Exception as error:  # noqa: BLE001 - a standing that cannot be written is a fault in the run's code, as below
+                standing = self._conductor.broken(live.run_id, live.payload, error)
+                await self._writer.commit(_standing_write(live.seq, standing))
         except (asyncio.CancelledError, StoreError):
             # The process is stopping or the file is broken: the run stays as the file has it.
             self._live.pop(live.run_id, None)
@@ -239,9 +255,12 @@ class EmbeddedEngine:
         try:
             return await self._conductor.perform(RunSteps(live, known, self._writer, self._clock), live.payload)
         except asyncio.CancelledError:
-            if CANCEL not in live.events or self._closing:
+            if self._closing:
                 raise
-            return self._conductor.cancelled(live.run_id, live.payload, str(live.events[CANCEL]))
+            if CANCEL in live.events:
+                return self._conductor.cancelled(live.run_id, live.payload, str(live.events[CANCEL]))
+            error = RuntimeError("the run's own code cancelled it")
+            return self._conductor.broken(live.run_id, live.payload, error)
         except StoreError:
             raise
         except Exception as error:  # noqa: BLE001 - a fault in one run's code must not take the worker with it
@@ -256,7 +275,8 @@ class EmbeddedEngine:
             )
             self._enqueue(_Live(seq, run_id, saved.payload, replay=True, events=events))
 
-        self._spawn(reload())
+        if not self._closing:
+            self._spawn(reload())
 
     def _park(self, seq: int, run_id: str, standing: Parked) -> None:
         self._parked[run_id] = (seq, standing.events)
@@ -332,6 +352,9 @@ class EmbeddedEngine:
     def _break(self, error: StoreBrokenError) -> None:
         if not self.broken.done():
             self.broken.set_exception(error)
+        self._fail_waiters(error)
+
+    def _fail_waiters(self, error: StoreError) -> None:
         for waiters in self._waiters.values():
             for _, waiter in waiters:
                 if not waiter.done():
@@ -366,8 +389,22 @@ def hand_in_run(path: Path, facts: FactWriter, run: NewRun) -> str:
 
 
 def hand_in_event(path: Path, facts: FactWriter, run_id: str, event: str, payload: Json) -> bool:
-    """Deliver an event by way of the file."""
-    return bool(hand_in(path, facts, lambda c: store.insert_event(c, run_id, event, payload)))
+    """Deliver an event by way of the file. Raises UnknownRunError."""
+    state, seq = hand_in(path, facts, lambda c: _insert_event(c, run_id, event, payload))
+    if state is None:
+        raise _unknown(run_id)
+    return bool(seq)
+
+
+def _insert_event(connection: Any, run_id: str, event: str, payload: Json) -> tuple[str | None, int]:
+    # Gives the state of the run (None: there is none) and the seq of the event (0: it was not added).
+    state = store.load_state(connection, run_id)
+    added = state is not None and not (event == CANCEL and state == "ended")
+    return state, store.insert_event(connection, run_id, event, payload) if added else 0
+
+
+def _unknown(run_id: str) -> UnknownRunError:
+    return UnknownRunError(f"no run {run_id!r}", hint="trimtab runs list")
 
 
 def check_key(run: NewRun, fingerprint: str) -> None:
@@ -386,8 +423,8 @@ def _accept(connection: Any, run: NewRun, facts: FactWriter) -> tuple[int, str, 
     return known
 
 
-def _standing_change(seq: int, standing: Standing) -> Callable[[Any], None]:
-    return lambda c: store.set_standing(c, seq, standing)
+def _standing_write(seq: int, standing: Standing) -> Write:
+    return Write(facts=standing.facts, change=lambda c: store.set_standing(c, seq, standing))
 
 
 def _due(standing: Parked, events: dict[str, Json], now: datetime) -> bool:
@@ -396,11 +433,24 @@ def _due(standing: Parked, events: dict[str, Json], now: datetime) -> bool:
     return standing.until is not None and standing.until <= now
 
 
-async def _finished(work: Any) -> Json:
-    # An effect is let finish and is committed, even while its run is being cancelled.
-    task = asyncio.ensure_future(work)
+def _text(result: Json) -> str:
+    # pydantic's writer is five times as fast as json's on some KB, but it refuses half of a surrogate pair.
     try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise
+        return to_json(result, inf_nan_mode="constants").decode()
+    except PydanticSerializationError:
+        return dumps(result)
+
+
+async def _finished(work: Any) -> Json:
+    # An effect is let finish and is committed, however often its run is cancelled meanwhile.
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancelled = True
+    if cancelled:
+        task.cancelled() or task.exception()  # seen
+        raise asyncio.CancelledError
+    return task.result()

@@ -6,8 +6,9 @@ import fcntl
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from importlib import resources
@@ -48,12 +49,14 @@ class Lock:
     """Held by the one process that runs a file. The kernel gives it back when the process dies, however it dies."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path.with_name(path.name + ".lock")
+        # One store has one lock, by whatever links it is reached.
+        self.store = path.resolve()
+        self.path = self.store.with_name(self.store.name + ".lock")
         self._file: IO[str] | None = None
 
     def take(self) -> None:
         """Raise StoreLockedError where another process has it."""
-        with explained(self.path):
+        with explained(self.store):
             self._file = self.path.open("a+", encoding="utf-8")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -62,12 +65,13 @@ class Lock:
             holder = self._file.read().strip() or "unknown"
             self._file.close()
             raise StoreLockedError(
-                f"{str(self.path)[: -len('.lock')]!r} is run by another process (pid {holder})",
+                f"{str(self.store)!r} is run by another process (pid {holder})",
                 hint="stop that worker, or let it do the work: `trimtab run` hands its request over",
             ) from None
-        self._file.truncate(0)
-        self._file.write(str(os.getpid()))
-        self._file.flush()
+        # The lock is what counts; the number is for people, and a full disk has no room for it.
+        with suppress(OSError):
+            os.truncate(self._file.fileno(), 0)
+            os.write(self._file.fileno(), str(os.getpid()).encode())
 
     def give_back(self) -> None:
         """Let another process have it."""
@@ -80,15 +84,34 @@ def connect(path: Path, facts: FactWriter) -> sqlite3.Connection:
     """Open the file for writing, making or migrating it where needed. Raises StoreBrokenError with the file's name."""
     with explained(path):
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS)
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=4000", "journal_size_limit=67108864"):
-            connection.execute(f"PRAGMA {pragma}").fetchall()
-        _migrate(connection, path)
-        facts.migrate(connection)
-        # A file that can be read but not written shows it here and not in the middle of a run.
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute(f"PRAGMA user_version={VERSION}")
-        connection.execute("COMMIT")
+        try:
+            _use_wal(connection)
+            for pragma in ("synchronous=FULL", "wal_autocheckpoint=4000", "journal_size_limit=67108864"):
+                connection.execute(f"PRAGMA {pragma}").fetchall()
+            _migrate(connection, path)
+            facts.migrate(connection)
+            # A file that can be read but not written shows it here and not in the middle of a run.
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(f"PRAGMA user_version={VERSION}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.close()
+            raise
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    # SQLite does not wait by itself where two processes make this change to a new file at once.
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").fetchall()
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 @contextmanager
@@ -102,17 +125,23 @@ def explained(path: Path) -> Generator[None]:
 
 def explain(error: Exception, path: Path) -> StoreBrokenError:
     """Say what a failure of the file means and what to do about it."""
-    return StoreBrokenError(f"{str(path)!r}: {error}", hint=_advice(error, path))
+    what = error.strerror if isinstance(error, OSError) else error
+    return StoreBrokenError(f"{str(path)!r}: {what}", hint=_advice(error, path))
 
 
 def _advice(error: Exception, path: Path) -> str:
     text = str(error)
     for part, advice in (
+        ("No space", f"free some space on the disk of {str(path.parent)!r} and start again: what was acknowledged is kept"),
         ("full", f"free some space on the disk of {str(path.parent)!r} and start again: what was acknowledged is kept"),
         ("readonly", "make the file and its folder writable for this user, or name another store"),
+        ("Permission denied", "make the file and its folder writable for this user, or name another store"),
+        ("Read-only", "make the file and its folder writable for this user, or name another store"),
+        ("disk I/O", f"see that the disk of {str(path.parent)!r} is sound and has room, and start again: what was acknowledged is kept"),
         ("not a database", "this is no trimtab store; name another file"),
         ("malformed", "the file is damaged; restore a copy of it"),
         ("locked", "another program holds the file; close it and start again"),
+        ("No such file", "make its folder, or name another store"),
         ("unable to open", "make its folder, or name another store"),
     ):
         if part in text:
@@ -128,8 +157,17 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
             hint="upgrade trimtab on this machine",
         )
     if found == 0:
-        script = resources.files(__package__ or "").joinpath("schema.sql").read_text()
-        connection.executescript(f"BEGIN IMMEDIATE;{script}PRAGMA user_version={VERSION};COMMIT;")
+        connection.execute("BEGIN IMMEDIATE")
+        # Read again under the lock: another process may have been faster.
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            statement = ""
+            for line in resources.files(__package__ or "").joinpath("schema.sql").read_text().splitlines(keepends=True):
+                statement += line
+                if sqlite3.complete_statement(statement):
+                    connection.execute(statement)
+                    statement = ""
+            connection.execute(f"PRAGMA user_version={VERSION}")
+        connection.execute("COMMIT")
 
 
 def insert_run(connection: sqlite3.Connection, run: NewRun) -> tuple[int, str, str]:
@@ -169,6 +207,12 @@ def load_run(connection: sqlite3.Connection, run_id: str) -> Saved | None:
     """Find one run."""
     row = connection.execute(f"{_RUNS} WHERE run_id=?", (run_id,)).fetchone()
     return _saved(row) if row else None
+
+
+def load_state(connection: sqlite3.Connection, run_id: str) -> str | None:
+    """Say how one run stands: open, parked, ended; None where there is no such run."""
+    row = connection.execute("SELECT state FROM engine_run WHERE run_id=?", (run_id,)).fetchone()
+    return row[0] if row else None
 
 
 def unfinished(connection: sqlite3.Connection, after: int = 0) -> list[Saved]:

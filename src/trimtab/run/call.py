@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import time
 from collections.abc import Mapping
@@ -122,6 +123,12 @@ class Call:
             outcome: Outcome[object] = given if is_outcome(given) else Done(given)
             if isinstance(outcome, Done | Handoff):
                 self.tool.dump(outcome.value)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Nobody cancelled this run: something that the tool waited for was cancelled.
+            return Failed(f"{self.tool.name} waited for something that was cancelled", "CancelledError")
         except (OSError, TimeoutError) as error:
             return Retry(f"{type(error).__name__}: {error}", error_class="connection")
         except Exception as error:  # noqa: BLE001 - a tool is the user's code: its faults fail its subtask, not the worker

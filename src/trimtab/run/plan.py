@@ -19,6 +19,7 @@ from trimtab.run.scope import Scope
 from trimtab.run.workflow import Workflow
 
 _ID = re.compile(r"[A-Za-z_][\w-]{0,63}")
+_DEEPEST = 32
 _KINDS: Mapping[str, tuple[type, str]] = {
     "id": (str, "a string"),
     "specialist": (str, "a string"),
@@ -145,8 +146,21 @@ def _read_subtask(position: int, item: Json) -> tuple[Subtask | None, list[str]]
     # What can be read goes on, so that its other faults are named in the same answer.
     parts: dict[str, Any] = {key: item[key] for key, (kind, _) in _KINDS.items() if isinstance(item.get(key), kind)}
     parts["needs"] = tuple(n for n in needs if isinstance(n, str))
+    if _deeper(parts.get("inputs"), _DEEPEST):
+        faults.append(f"{where}: 'inputs' is nested deeper than {_DEEPEST} levels")
+        del parts["inputs"]
     readable = {"id", "specialist", "action"} <= parts.keys()
     return (Subtask(**parts) if readable else None), faults
+
+
+def _deeper(value: object, levels: int) -> bool:
+    # Not by recursion: a model can nest deeper than Python can call.
+    layer = [value]
+    while layer and levels >= 0:
+        lists = [inner for v in layer if isinstance(v, list) for inner in cast("list[object]", v)]
+        layer = lists + [inner for v in layer if isinstance(v, dict) for inner in cast("dict[str, object]", v).values()]
+        levels -= 1
+    return bool(layer)
 
 
 def _structure(plan: Plan) -> list[str]:
@@ -189,7 +203,7 @@ class _Declared:
         for pointer in dict.fromkeys(subtask.references()):
             if pointer.subtask != REQUEST and pointer.subtask not in ancestors:
                 why = "names no subtask among its needs"
-            elif sees is not None and pointer.field not in sees:
+            elif sees is not None and not sees.issuperset(pointer.path):
                 why = f"names a field that {subtask.specialist} may not see"
             else:
                 known = self._fields(pointer.subtask)

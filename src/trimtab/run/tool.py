@@ -141,21 +141,22 @@ class Tool:
 
     def check(self, arguments: object) -> list[str]:
         """Say what is wrong with arguments; nothing when they fit."""
-        return [f"{'.'.join(map(str, where)) or 'arguments'}: {what}" for where, what in self._wrong(arguments)]
+        return [f"{'.'.join(map(str, where)) or 'arguments'}: {what}" for where, what, _ in self._wrong(arguments)]
 
     def check_inputs(self, inputs: Mapping[str, Json], literal: Collection[str]) -> list[str]:
         """Say what is wrong with planned inputs, of which only the `literal` ones have their values yet."""
         return [
             f"input {'.'.join(map(str, where))!r} of {self.name}: {what}"
-            for where, what in self._wrong(dict(inputs))
-            if not where or where[0] in literal or where[0] not in inputs
+            for where, what, kind in self._wrong(dict(inputs))
+            if not where or where[0] in literal or where[0] not in inputs or (kind == "extra_forbidden" and len(where) == 1)
         ]
 
-    def _wrong(self, arguments: object) -> list[tuple[tuple[int | str, ...], str]]:
+    def _wrong(self, arguments: object) -> list[tuple[tuple[int | str, ...], str, str]]:
         try:
             self._signature.model.model_validate(arguments)
         except ValidationError as error:
-            return [(e["loc"], e["msg"]) for e in error.errors(include_url=False, include_context=False, include_input=False)]
+            errors = error.errors(include_url=False, include_context=False, include_input=False)
+            return [(e["loc"], e["msg"], e["type"]) for e in errors]
         return []
 
     def read(self, arguments: object) -> dict[str, Any]:

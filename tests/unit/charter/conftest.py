@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from charter.app import workflow as compose
 from charter.book import read_lines
 from charter.fleet import Fleet, world_of
@@ -33,7 +34,9 @@ class Office:
     def store(self) -> Store:
         return self.fleet.open(self.company)
 
-    def request(self, text: str = "hello", role: Any = "guest", channel: str = "email", sender: str = "") -> BookingRequest:
+    def request(
+        self, text: str = "hello", role: Any = "guest", channel: str = "email", sender: str = ""
+    ) -> BookingRequest:
         return BookingRequest(text, channel, role, self.company, sender)
 
     def request_of(self, line: Mapping[str, Any]) -> BookingRequest:

@@ -46,7 +46,7 @@ async def execute(
     out = Outcome(Status.COMPLETED, results, {}, [])
     while ready := _ready(workflow, plan, out):
         subtask = ready[-1 if backwards else 0]
-        await _work(workflow, request, subtask, out, approved, run_id)
+        await _work(workflow, request, subtask, out, approved=approved, run_id=run_id)
     results.pop("request")
     out.status = workflow.settle(request, out.stops, results)
     return out
@@ -79,7 +79,7 @@ def _resolves(subtask: Subtask, out: Outcome) -> bool:
     return True
 
 
-async def _work(workflow, request, subtask: Subtask, out: Outcome, approved: set[str], run_id: str) -> None:
+async def _work(workflow, request, subtask: Subtask, out: Outcome, *, approved: set[str], run_id: str) -> None:
     specialist = workflow.specialists[subtask.specialist]
     tool = specialist.tools[subtask.action]
     inputs: Any = resolve(subtask.inputs, out.results)
