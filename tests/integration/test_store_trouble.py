@@ -113,10 +113,10 @@ async def test_one_process_cannot_run_a_store_twice_either(tmp_path):
 # -- no room -----------------------------------------------------------------------------------------------------------
 
 FILL = """
-mount -t tmpfs -o size=3m tmpfs {folder} || exit 77
-head -c 2000000 /dev/zero > {folder}/ballast
+mount -t tmpfs -o size=6m tmpfs {folder} || exit 77
+head -c 5000000 /dev/zero > {folder}/ballast
 {worker} work {folder}/t.db 0 400; echo "code $?"
-head -c 3000000 /dev/zero > {folder}/rest 2>/dev/null
+head -c 6000000 /dev/zero > {folder}/rest 2>/dev/null
 {worker} finish {folder}/t.db; echo "code $?"
 rm {folder}/ballast {folder}/rest
 {worker} finish {folder}/t.db; echo "code $?"

@@ -38,7 +38,9 @@ def run(
     Where a worker runs the store, the request is handed to it.
     """
     app = make_app(policy_file, factory, environment, store)
-    run_id = asyncio.run(_run(app, workflow, read_request(request), key))
+    given = read_request(request)
+    app.workflow(workflow).read_request(given)  # refused here, before a store is made for nothing
+    run_id = asyncio.run(_run(app, workflow, given, key))
     return show_run(app.store, run_id, as_json=as_json)
 
 

@@ -11,6 +11,7 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -270,10 +271,11 @@ class EmbeddedEngine:
 
     def _again(self, seq: int, run_id: str) -> None:
         async def reload() -> None:
-            saved, events = await self._writer.commit(
-                Write(change=lambda c: (store.load_run(c, run_id), store.load_events(c, run_id)))
-            )
-            self._enqueue(_Live(seq, run_id, saved.payload, replay=True, events=events))
+            with suppress(StoreError):  # told by `broken`
+                saved, events = await self._writer.commit(
+                    Write(change=lambda c: (store.load_run(c, run_id), store.load_events(c, run_id)))
+                )
+                self._enqueue(_Live(seq, run_id, saved.payload, replay=True, events=events))
 
         if not self._closing:
             self._spawn(reload())
@@ -320,9 +322,12 @@ class EmbeddedEngine:
     def _look(self) -> None:
         # Another process changed the file: it handed in a run or an event.
         async def look() -> None:
-            runs, events = await self._writer.commit(
-                Write(change=lambda c: (store.unfinished(c, self._seen_run), store.events_after(c, self._seen_event)))
-            )
+            try:
+                runs, events = await self._writer.commit(
+                    Write(change=lambda c: (store.unfinished(c, self._seen_run), store.events_after(c, self._seen_event)))
+                )
+            except StoreError:
+                return  # told by `broken`
             for saved in runs:
                 self._take_up(saved, {})
             for event in events:

@@ -125,19 +125,20 @@ def explained(path: Path) -> Generator[None]:
 
 def explain(error: Exception, path: Path) -> StoreBrokenError:
     """Say what a failure of the file means and what to do about it."""
-    what = error.strerror if isinstance(error, OSError) else error
-    return StoreBrokenError(f"{str(path)!r}: {what}", hint=_advice(error, path))
+    what = str(error.strerror or error) if isinstance(error, OSError) else str(error)
+    return StoreBrokenError(f"{str(path)!r}: {what}", hint=_advice(what, path))
 
 
-def _advice(error: Exception, path: Path) -> str:
-    text = str(error)
+def _advice(text: str, path: Path) -> str:
+    kept, folder = "and start again: what was acknowledged is kept", str(path.parent)
+    writable = "make the file and its folder writable for this user, or name another store"
     for part, advice in (
-        ("No space", f"free some space on the disk of {str(path.parent)!r} and start again: what was acknowledged is kept"),
-        ("full", f"free some space on the disk of {str(path.parent)!r} and start again: what was acknowledged is kept"),
-        ("readonly", "make the file and its folder writable for this user, or name another store"),
-        ("Permission denied", "make the file and its folder writable for this user, or name another store"),
-        ("Read-only", "make the file and its folder writable for this user, or name another store"),
-        ("disk I/O", f"see that the disk of {str(path.parent)!r} is sound and has room, and start again: what was acknowledged is kept"),
+        ("full", f"free some space on the disk of {folder!r} {kept}"),
+        ("No space", f"free some space on the disk of {folder!r} {kept}"),
+        ("disk I/O", f"see that the disk of {folder!r} is sound and has room {kept}"),
+        ("readonly", writable),
+        ("Read-only", writable),
+        ("Permission denied", writable),
         ("not a database", "this is no trimtab store; name another file"),
         ("malformed", "the file is damaged; restore a copy of it"),
         ("locked", "another program holds the file; close it and start again"),
