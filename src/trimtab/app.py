@@ -12,6 +12,7 @@ from typing import Any, Generic, Self, TypeVar
 from uuid import uuid4
 
 from trimtab.core.errors import DeclarationError, PlanError, RunError, UsageError
+from trimtab.core.outcome import Status
 from trimtab.core.pin import ORCHESTRATOR, Pin
 from trimtab.core.ports import Clock, Ended, ModelClient, NewRun, Parked, PriceList, Standing
 from trimtab.core.records import ExposureFact, RunFact
@@ -68,7 +69,7 @@ class Run(Generic[R]):
     async def result(self) -> R:
         """Wait for the end and give what the workflow concluded. Raises PlanError or RunError where it concluded nothing."""
         standing = await self.ended()
-        if standing.value is not None:
+        if standing.value is not None or standing.status is Status.COMPLETED:
             return self.workflow.result.validate_python(standing.value)
         kind = PlanError if standing.reason.startswith("PlanError") else RunError
         raise kind(f"run {self.id} ended as {standing.status}: {standing.reason}", hint=f"trimtab runs show {self.id}")

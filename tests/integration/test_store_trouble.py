@@ -20,10 +20,10 @@ import pytest
 from tests.integration import crash_worker
 from tests.integration.booking import Booking, Order, World, booking
 from tests.integration.store_worker import ERROR, held, settle_all
+from trimtab.app import cancel_elsewhere
 from trimtab.core.errors import StoreBrokenError, StoreLockedError, UnknownRunError
 from trimtab.core.outcome import Status
 from trimtab.core.ports import Parked
-from trimtab.app import cancel_elsewhere
 from trimtab.engine.embedded import hand_in_event
 from trimtab.journal.writer import SqliteFacts
 from trimtab.testing import app_for_tests
@@ -209,7 +209,7 @@ async def test_a_file_that_is_no_store_is_a_clear_error_and_stays_as_it_was(tmp_
 
 async def test_a_folder_in_the_place_of_the_file_is_a_clear_error(tmp_path):
     (tmp_path / "t.db").mkdir()
-    with pytest.raises(StoreBrokenError, match="t.db"):
+    with pytest.raises(StoreBrokenError, match=r"t\.db"):
         async with opened(tmp_path / "t.db"):
             pass
 
@@ -258,22 +258,26 @@ async def test_damage_anywhere_in_the_file_is_a_clear_error_or_none(tmp_path):
         runs = [await app.start(Booking, Order("big " + "y" * 300), key=f"{n}9") for n in range(12)]
         await asyncio.gather(*(r.settled() for r in runs))
     whole = (tmp_path / "good.db").read_bytes()
-    refused = 0
     damaged = [whole[:at] + b"\xa5" * 4096 + whole[at + 4096 :] for at in range(0, len(whole), 4096)]
+    told: list[StoreBrokenError] = []
     for number, content in enumerate([*damaged, whole[:-4096], whole[: len(whole) // 2], whole[:50_000]]):
-        store = tmp_path / f"{number}.db"
-        store.write_bytes(content)
-        try:
-            async with opened(store) as app:
-                for run in runs:
-                    await asyncio.wait_for(app.engine.settled(run.id), 10)
-        except StoreBrokenError as told:
-            refused += 1
-            assert str(store) in told.message
-            assert told.hint
-        except UnknownRunError:
-            pass
-    assert refused > len(damaged) / 4
+        (tmp_path / f"{number}.db").write_bytes(content)
+        told += await broken(tmp_path / f"{number}.db", [run.id for run in runs])
+    assert len(told) > len(damaged) / 4
+    assert all(error.hint and str(tmp_path) in error.message for error in told)
+
+
+async def broken(store: Path, runs: list[str]) -> list[StoreBrokenError]:
+    """Work on a store and give what is told of it: no other error, and no waiting for ever."""
+    try:
+        async with opened(store) as app:
+            for run in runs:
+                await asyncio.wait_for(app.engine.settled(run), 10)
+    except StoreBrokenError as error:
+        return [error]
+    except UnknownRunError:
+        pass
+    return []
 
 
 # -- handed in by others -----------------------------------------------------------------------------------------------

@@ -32,11 +32,13 @@ def check(factory: str | None, policy_file: str, as_json: bool) -> None:
     loaded = load_policy(policy_file)
     roles = _roles(loaded, factory)
     environments = sorted({"local", *loaded.environments})
-    for name in environments:
-        if roles:
-            resolve(loaded, name, roles)
+    resolved = [resolve(loaded, name, roles) for name in environments]
+    warnings = _unpriced(loaded, {c.model for r in resolved for c in r.choices.values()})
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
     if as_json:
-        print_json({"policy": loaded.source, "digest": loaded.digest, "roles": sorted(roles), "environments": environments})
+        checked = {"policy": loaded.source, "digest": loaded.digest, "roles": sorted(roles), "environments": environments}
+        print_json({**checked, "warnings": warnings})
     else:
         known = f"roles {', '.join(sorted(roles))}" if roles else "roles not checked: no application is named"
         click.echo(f"{loaded.source} is fine: environments {', '.join(environments)}; {known}")
@@ -74,6 +76,16 @@ def show(explain: bool, factory: str | None, policy_file: str, environment: str,
     out = console()
     out.print(f"{loaded.source} (digest {loaded.digest}), environment {environment}")
     out.print(table)
+
+
+def _unpriced(loaded: Policy, models: set[str]) -> list[str]:
+    from trimtab.models.catalogue import GenaiPrices
+
+    # A server of the user's own has models that nobody lists; a vendor's model that is in no list is likely misspelt.
+    vendors = {name for name, provider in loaded.providers.items() if provider.base_url is None}
+    prices = GenaiPrices()
+    asked = sorted(m for m in models if m.partition(":")[0] in vendors and not prices.known(m))
+    return [f"{model!r} is in no price list: see that the name is right; its cost will be unknown" for model in asked]
 
 
 def _roles(loaded: Policy, factory: str | None) -> set[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trimtab.cli.options import app_option, environment_option, make_app, policy_option, store_option
+from trimtab.cli.options import app_option, environment_option, json_option, make_app, policy_option, store_option
 
 if TYPE_CHECKING:
     from trimtab.app import App
@@ -19,18 +19,24 @@ if TYPE_CHECKING:
 @policy_option
 @environment_option
 @store_option
-def worker(factory: str | None, policy_file: str, environment: str, store: str | None) -> None:
+@json_option
+def worker(factory: str | None, policy_file: str, environment: str, store: str | None, as_json: bool) -> None:
     """Work on every run of the store until stopped; what is unfinished goes on at the next start."""
-    asyncio.run(_work(make_app(policy_file, factory, environment, store)))
+    asyncio.run(_work(make_app(policy_file, factory, environment, store), as_json=as_json))
 
 
-async def _work(app: App) -> None:
+async def _work(app: App, *, as_json: bool) -> None:
+    from trimtab.cli.show import print_json
+
     stop = asyncio.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(name, stop.set)
     async with app:
-        names = ", ".join(sorted(app.workflows))
-        click.echo(f"working on {names} in {app.store}, environment {app.environment}; stop with Ctrl-C", err=True)
+        names, waiting = sorted(app.workflows), app.engine.unfinished
+        if as_json:
+            print_json({"workflows": names, "store": str(app.store), "environment": app.environment, "unfinished": waiting})
+        where = f"{app.store}, environment {app.environment}, {waiting} unfinished runs"
+        click.echo(f"working on {', '.join(names)} in {where}; stop with Ctrl-C", err=True)
         stopped = asyncio.ensure_future(stop.wait())
         await asyncio.wait([stopped, app.engine.broken], return_when=asyncio.FIRST_COMPLETED)
         if app.engine.broken.done():

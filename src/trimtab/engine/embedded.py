@@ -456,6 +456,7 @@ async def _finished(work: Any) -> Json:
         except asyncio.CancelledError:
             cancelled = True
     if cancelled:
-        task.cancelled() or task.exception()  # seen
+        if not task.cancelled():
+            task.exception()  # seen: the run is being cancelled anyway
         raise asyncio.CancelledError
     return task.result()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -100,6 +101,12 @@ class Tool:
         self._built: _Signature | None = None
         if not self.description:
             raise DeclarationError(f"tool {self.name!r} has no docstring", hint="the docstring is what the model reads")
+        taken = list(inspect.signature(function).parameters.values())
+        if len(taken) < 2 or any(p.kind in (p.VAR_POSITIONAL, p.VAR_KEYWORD, p.POSITIONAL_ONLY) for p in taken[2:]):  # noqa: PLR2004 - self and step
+            raise DeclarationError(
+                f"tool {self.name!r} must take self, a step, and then arguments by name",
+                hint=f"async def {self.name}(self, step: Step, ...)",
+            )
 
     @property
     def _signature(self) -> _Signature:
@@ -107,7 +114,7 @@ class Tool:
         if self._built is None:
             try:
                 self._built = _Signature.of(self)
-            except (PydanticUserError, NameError, TypeError) as error:
+            except (PydanticUserError, NameError, SyntaxError, TypeError, ValueError) as error:
                 raise DeclarationError(
                     f"tool {self.name!r}: its annotations cannot be used: {str(error).splitlines()[0]}",
                     hint="annotate every parameter and the result with types that JSON can carry",
@@ -224,11 +231,16 @@ class _Signature:
         function = declared.function
         hints = get_type_hints(function, include_extras=True)
         names = list(inspect.signature(function).parameters.values())[2:]
+        if bare := [p.name for p in names if p.name not in hints]:
+            raise TypeError(f"{', '.join(map(repr, bare))} has no annotation")
         unset: dict[str, Any] = {
             p.name: (hints[p.name], ... if p.default is p.empty else p.default) for p in names
         }
-        config = ConfigDict(extra="forbid", arbitrary_types_allowed=False, populate_by_name=False)
-        model: Any = create_model(f"{declared.name}_arguments", __config__=config, **unset)
+        config = ConfigDict(extra="forbid", arbitrary_types_allowed=False, populate_by_name=False, protected_namespaces=())
+        with warnings.catch_warnings():
+            # An argument may be called `json` or `copy`: nobody uses those methods of the model.
+            warnings.filterwarnings("ignore", message="Field name .* shadows an attribute", category=UserWarning)
+            model: Any = create_model(f"{declared.name}_arguments", __config__=config, **unset)
         schema = model.model_json_schema()
         result = success_type(hints.get("return", Any))
         return cls(

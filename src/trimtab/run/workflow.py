@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, get_args, get_origin
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from typing_extensions import TypeVar
 
 from trimtab.core.errors import DeclarationError, RequestError
@@ -57,6 +57,8 @@ class Specialist(Generic[Answer]):
             raise DeclarationError(f"specialist {cls.role!r} has no docstring", hint="the docstring is its instructions")
         found = [t for _, t in inspect.getmembers_static(cls, lambda m: isinstance(m, Tool))]
         cls.tools = {t.name: t for t in found}
+        if twice := [t.name for t in found if cls.tools[t.name] is not t]:
+            raise DeclarationError(f"{cls.role} has two tools named {twice[0]!r}", hint="give each its own name")
         for declared in found:
             if declared.effect == "reversible" and declared.undo is None:
                 raise DeclarationError(
@@ -65,8 +67,12 @@ class Specialist(Generic[Answer]):
                 )
         answer = _argument(cls, Specialist, 0)
         if answer not in (None, Any):
-            cls.answer = TypeAdapter(answer)
+            cls.answer = _adapter(cls, answer)
             cls.answer_fields = fields_of(answer)
+        if cls.answer is not None and "answer" in cls.tools:
+            raise DeclarationError(
+                f"{cls.role}.answer: `answer` is how a specialist with an answer type gives it", hint="name the tool otherwise"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +111,7 @@ class Workflow(Generic[Request, Result]):
         cls.instructions = inspect.cleandoc(cls.__doc__ or "")
         if not cls.instructions:
             raise DeclarationError(f"workflow {cls.name!r} has no docstring", hint="the docstring instructs the orchestrator")
-        cls.request, cls.result = (TypeAdapter(_argument(cls, Workflow, n) or Any) for n in (0, 1))
+        cls.request, cls.result = (_adapter(cls, _argument(cls, Workflow, n) or Any) for n in (0, 1))
 
     def read_request(self, given: object) -> Request:
         """Parse a JSON request. Raises RequestError naming every field that is wrong."""
@@ -142,6 +148,15 @@ class Workflow(Generic[Request, Result]):
     @abstractmethod
     def conclude(self, request: Request, results: Mapping[str, Json]) -> Result:
         """Make the run's result from the results of its subtasks, by subtask id."""
+
+
+def _adapter(cls: type, kind: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(kind)
+    except (PydanticUserError, RecursionError, NameError) as error:
+        raise DeclarationError(
+            f"{cls.__name__}: {kind!r} cannot be used: {str(error).splitlines()[0]}", hint="use a type that JSON can carry"
+        ) from error
 
 
 def _argument(cls: type, base: type, index: int) -> Any:
