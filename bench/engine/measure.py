@@ -12,7 +12,7 @@ import math
 import resource
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass
 from itertools import count, islice
@@ -97,6 +97,3 @@ def main(**kinds: Opens) -> None:
     asked = parser.parse_args()
     figures = asyncio.run(measure(kinds[asked.kind], asked.concurrency, asked.seconds))
     json.dump(asdict(figures), sys.stdout)
-
-
-__all__ = ["STEPS", "SUBTASKS", "TEXT", "AsyncIterator", "RunOne", "closed_loop", "main", "plan_result", "step_result"]

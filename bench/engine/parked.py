@@ -57,11 +57,13 @@ async def started(store: Path) -> EmbeddedEngine:
 
 async def settle(engine: EmbeddedEngine, name: str, runs: int) -> None:
     """Start runs, 16 at once, and wait until each has ended or waits."""
+    names = iter([f"{name}-{n}" for n in range(runs)])
 
-    async def run_one(run_id: str) -> None:
-        await engine.settled(await engine.accept(on_trimtab.new_run(run_id, facts=True)))
+    async def worker() -> None:
+        for run_id in names:
+            await engine.settled(await engine.accept(on_trimtab.new_run(run_id, facts=True)))
 
-    await measure.closed_loop(run_one, iter([f"{name}-{n}" for n in range(runs)]), 16)
+    await asyncio.gather(*(worker() for _ in range(16)))
 
 
 async def park(store: Path, runs: int) -> dict[str, float]:

@@ -180,7 +180,9 @@ class App:
     def hand_in(self, workflow: str, request: object, key: str | None = None) -> str:
         """Accept a request for the worker that runs the store, from another process; gives the run's id."""
         declared = self.workflow(workflow)
-        return hand_in_run(self.store, self._facts, self._new(declared, declared.dump_request(declared.read_request(request)), key))
+        return hand_in_run(
+            self.store, self._facts, self._new(declared, declared.dump_request(declared.read_request(request)), key)
+        )
 
     def run(self, run_id: str, workflow: str) -> Run[Any]:
         """Take up a run that was started before."""
@@ -218,4 +220,3 @@ class App:
 def cancel_elsewhere(store: Path, run_id: str, by: str) -> bool:
     """Cancel a run of the worker that runs the store, from another process; False when it was asked before."""
     return hand_in_event(store, SqliteFacts(), run_id, "cancel", by)
-

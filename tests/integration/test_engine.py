@@ -18,7 +18,7 @@ import pytest
 
 from trimtab.core.errors import KeyReusedError, StoreBrokenError, StoreError, UnknownRunError
 from trimtab.core.outcome import Status
-from trimtab.core.ports import Clock, Ended, NewRun, Parked, Standing, Steps, Worked
+from trimtab.core.ports import Clock, Ended, Engine, NewRun, Parked, Standing, Steps, Worked
 from trimtab.core.records import Fact, SubtaskFact
 from trimtab.engine.embedded import EmbeddedEngine
 from trimtab.journal.writer import SqliteFacts
@@ -182,7 +182,9 @@ async def test_a_key_of_another_request_is_refused_now_and_after_a_restart(house
 
 async def test_of_different_requests_under_one_key_at_once_exactly_one_is_accepted(house):
     async with house.open(at_once) as engine:
-        given = await asyncio.gather(*(engine.accept(new(fingerprint=str(n))) for n in range(20)), return_exceptions=True)
+        given = await asyncio.gather(
+            *(engine.accept(new(fingerprint=str(n))) for n in range(20)), return_exceptions=True
+        )
     assert sorted(type(g).__name__ for g in given) == ["KeyReusedError"] * 19 + ["str"]
 
 
@@ -634,7 +636,9 @@ async def test_a_queued_run_is_cancelled_without_being_performed(house):
         await engine.accept(new("second"))
         assert await engine.cancel("run-second", "olga")
         hold.set()
-        assert (await soon(engine.settled("run-second"))) == Ended(Status.CANCELLED, reason="cancelled by olga", facts=[note("run-second", "cancelled")])
+        assert (await soon(engine.settled("run-second"))) == Ended(
+            Status.CANCELLED, reason="cancelled by olga", facts=[note("run-second", "cancelled")]
+        )
     assert performed == ["run-first"]
     assert house.noted("run-second") == ["accepted", "cancelled"]
 
@@ -850,7 +854,14 @@ async def cancels_itself(steps: Steps) -> Standing:
     raise asyncio.CancelledError
 
 
-BAD = [raises, raises_in_a_step, gives_no_json_in_a_step, ends_with_no_json, ends_with_json_too_deep_to_write, cancels_itself]
+BAD = [
+    raises,
+    raises_in_a_step,
+    gives_no_json_in_a_step,
+    ends_with_no_json,
+    ends_with_json_too_deep_to_write,
+    cancels_itself,
+]
 
 
 async def test_a_run_whose_code_raises_ends_as_failed_and_the_worker_lives(house):

@@ -72,7 +72,11 @@ async def test_half_a_surrogate_pair_from_anybody_harms_nobody(tmp_path):
     world = World()
     plan = [{"id": "n", "specialist": "notification", "action": "send", "inputs": {"text": "$request.text"}}]
     models = ScriptedModel(
-        lambda call: uses("plan", subtasks=plan) if call.tools[0].name == "plan" else uses("send", text="boat \ud83d", expects="nothing")
+        lambda call: (
+            uses("plan", subtasks=plan)
+            if call.tools[0].name == "plan"
+            else uses("send", text="boat \ud83d", expects="nothing")
+        )
     )
     async with app_for_tests(booking(world), models=models, store=tmp_path / "t.db") as app:
         run = await app.start_json("booking", {"text": "boat \ud83d"})

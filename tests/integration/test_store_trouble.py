@@ -23,10 +23,10 @@ from tests.integration.store_worker import ERROR, held, settle_all
 from trimtab.app import cancel_elsewhere
 from trimtab.core.errors import StoreBrokenError, StoreLockedError, UnknownRunError
 from trimtab.core.outcome import Status
-from trimtab.core.ports import Parked
-from trimtab.engine.embedded import hand_in_event
+from trimtab.core.ports import Ended, NewRun, Parked, Steps
+from trimtab.engine.embedded import EmbeddedEngine, hand_in_event, hand_in_run
 from trimtab.journal.writer import SqliteFacts
-from trimtab.testing import app_for_tests
+from trimtab.testing import StillClock, app_for_tests
 
 ROOT = Path(__file__).parents[2]
 WORKER = (sys.executable, "-m", "tests.integration.store_worker")
@@ -35,7 +35,13 @@ NOBODY = 65534
 
 def start(*job: str, prefix: tuple[str, ...] = (), **more: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*prefix, *WORKER, *job], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
+        [*prefix, *WORKER, *job],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **more,
     )
 
 
@@ -83,7 +89,9 @@ def test_a_second_worker_is_refused_with_the_first_ones_pid_and_the_first_goes_o
     pid = first.stdout.readline().split()[1]
     code, said = do("work", str(tmp_path / "t.db"), "0", "1")
     assert code == ERROR
-    assert error(said).startswith(f"error StoreLockedError: '{tmp_path}/t.db' is run by another process (pid {pid})\nhint: ")
+    assert error(said).startswith(
+        f"error StoreLockedError: '{tmp_path}/t.db' is run by another process (pid {pid})\nhint: "
+    )
     first.communicate("")
     assert first.returncode == 0
     assert do("work", str(tmp_path / "t.db"), "0", "1")[0] == 0
@@ -195,7 +203,9 @@ def test_a_missing_folder_is_a_clear_error(tmp_path):
     assert "hint: make its folder" in said
 
 
-@pytest.mark.parametrize("content", [b"hello, this is no database at all" * 100, os.urandom(8192), b"SQLite format 3\0" + b"x" * 500])
+@pytest.mark.parametrize(
+    "content", [b"hello, this is no database at all" * 100, os.urandom(8192), b"SQLite format 3\0" + b"x" * 500]
+)
 async def test_a_file_that_is_no_store_is_a_clear_error_and_stays_as_it_was(tmp_path, content):
     store = tmp_path / "t.db"
     store.write_bytes(content)
@@ -352,6 +362,34 @@ async def test_an_event_for_a_run_that_is_not_there_is_an_error(tmp_path):
             hand_in_event(tmp_path / "t.db", SqliteFacts(), "typo", "approval/x", None)
         run = await app.start(Booking, Order("x"))
         assert not isinstance(await run.settled(), Parked)
+
+
+async def test_what_is_handed_in_while_a_worker_starts_is_not_overlooked(tmp_path):
+    def hand_in(key: str) -> None:
+        hand_in_run(tmp_path / "t.db", SqliteFacts(), NewRun(key, "w", key, "f", "{}"))
+
+    class Starting(EmbeddedEngine):
+        """Somebody hands in a run after the unfinished ones were read and before the worker watches the file."""
+
+        def _take_up(self, saved: Any, events: Any) -> None:
+            super()._take_up(saved, events)
+            if saved.run_id == "early":
+                hand_in("late")
+
+    hand_in("early")
+    engine = Starting(tmp_path / "t.db", Anything(), SqliteFacts(), StillClock())
+    await engine.start()
+    assert (await asyncio.wait_for(engine.settled("late"), 10)).status is Status.NO_ACTION
+    await engine.close()
+
+
+class Anything:
+    """A conductor that ends every run at once."""
+
+    async def perform(self, steps: Steps, payload: str) -> Ended:
+        return Ended(Status.NO_ACTION)
+
+    cancelled = broken = None
 
 
 def test_many_processes_may_make_the_store_at_once(tmp_path):

@@ -87,7 +87,9 @@ class CharterBooking(Workflow[BookingRequest, Confirmation], name="charter-booki
     """You book sailing charters. Break the request into subtasks for the specialists."""
 
     def faults(self, request: BookingRequest, plan: Plan) -> list[str]:
-        return [f"subtask {s.id!r}: no payment" for s in plan.subtasks if s.call == "payment.charge" and not request.text]
+        return [
+            f"subtask {s.id!r}: no payment" for s in plan.subtasks if s.call == "payment.charge" and not request.text
+        ]
 
     def conclude(self, request: BookingRequest, results: Mapping[str, object]) -> Confirmation:
         return Confirmation(sorted(results))

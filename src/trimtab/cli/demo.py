@@ -33,6 +33,7 @@ MODEL = "anthropic:claude-haiku-4-5"
 PACE = 0.02
 PATIENCE_SECONDS = 600
 DONE_MARK = "finished"
+FAULTS_SHOWN = 2
 
 
 class Score(Protocol):
@@ -288,9 +289,8 @@ def _line(made: Demo, case: Case, detail: RunDetail, *, stuck: bool) -> Told:
     line = detail.line
     plan = next((p.plan for p in reversed(detail.plans) if not p.faults), None)
     score = made.example.score(made.companies, case, line.status, plan)
-    refused = [f"plan refused: {f}" for p in detail.plans for f in (p.faults if isinstance(p.faults, list) else [])]
     reason = detail.outcome.reason if detail.outcome and not score.matched else ""
-    why = [*score.must_not_hits, *score.misjudged, *([reason] if reason else []), *(map(str, refused))]
+    why = [*score.must_not_hits, *score.misjudged, *([reason] if reason else []), *_refusals(detail)]
     return Told(
         id=case.id,
         run_id=line.run_id,
@@ -308,6 +308,15 @@ def _line(made: Demo, case: Case, detail: RunDetail, *, stuck: bool) -> Told:
         steps_run_twice=_run_twice(detail, made.example.tool_calls(made.companies, case)),
         why="; ".join(why),
     )
+
+
+def _refusals(detail: RunDetail) -> list[str]:
+    # A model that repeats a mistake is told of it once here.
+    faults = [str(f) for plan in detail.plans if isinstance(plan.faults, list) for f in plan.faults]
+    named = list(dict.fromkeys(faults))
+    more = f" and {len(named) - FAULTS_SHOWN} more" if len(named) > FAULTS_SHOWN else ""
+    refused = sum(bool(plan.faults) for plan in detail.plans)
+    return [f"{refused} plan{'s' if refused > 1 else ''} refused: {'; '.join(named[:FAULTS_SHOWN])}{more}"] if named else []
 
 
 def _run_twice(detail: RunDetail, entered: Sequence[tuple[str, datetime]]) -> int:
@@ -355,12 +364,18 @@ def _print(made: Demo, out: Console, seconds: float) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("request", "outcome", "expected", "", "subtasks", "retries", "tokens", "cost"):
         table.add_column(name, justify="right" if name in ("subtasks", "retries", "tokens", "cost") else "left", no_wrap=True)
-    table.add_column("what went wrong", overflow="fold", max_width=70)
+    wrong = Table.grid(padding=(0, 2))
     for t in made.told:
         mark = "[green]ok[/]" if t.matched else "[red]no[/]"
         row = (t.id, coloured("stuck" if t.stuck else t.status), t.expected, mark, t.subtasks, str(t.retries), f"{t.tokens:,}")
-        table.add_row(*row, dollars(t.dollars), escape(t.why))
+        table.add_row(*row, dollars(t.dollars))
+        if t.why:
+            mended = "mended" if t.matched else f"{t.status}, expected {t.expected}"
+            wrong.add_row(t.id, mark, f"[dim]{mended}:[/] {escape(t.why)}")
     out.print(table)
+    if wrong.row_count:
+        out.print("\n[bold]what went wrong[/]")
+        out.print(wrong)
     report = _report(made, seconds)
     tokens = sum(t.tokens for t in made.told)
     out.print(

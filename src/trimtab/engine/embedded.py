@@ -143,7 +143,9 @@ class EmbeddedEngine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._writer.close()
         self._lock.give_back()
-        self._fail_waiters(StoreError(f"{str(self.path)!r} was closed before the run settled", hint="it goes on at the next start"))
+        self._fail_waiters(
+            StoreError(f"{str(self.path)!r} was closed before the run settled", hint="it goes on at the next start")
+        )
         if self.broken.done():
             self.broken.exception()  # seen: whoever cared has waited for it
 
@@ -324,7 +326,9 @@ class EmbeddedEngine:
         async def look() -> None:
             try:
                 runs, events = await self._writer.commit(
-                    Write(change=lambda c: (store.unfinished(c, self._seen_run), store.events_after(c, self._seen_event)))
+                    Write(
+                        change=lambda c: (store.unfinished(c, self._seen_run), store.events_after(c, self._seen_event))
+                    )
                 )
             except StoreError:
                 return  # told by `broken`

@@ -224,7 +224,9 @@ def unfinished(connection: sqlite3.Connection, after: int = 0) -> list[Saved]:
 
 def load_steps(connection: sqlite3.Connection, seq: int) -> dict[str, Json]:
     """Every finished step of a run."""
-    rows: Sequence[tuple[str, str]] = connection.execute("SELECT name, result FROM engine_step WHERE run=?", (seq,)).fetchall()
+    rows: Sequence[tuple[str, str]] = connection.execute(
+        "SELECT name, result FROM engine_step WHERE run=?", (seq,)
+    ).fetchall()
     return {name: json.loads(result) for name, result in rows}
 
 

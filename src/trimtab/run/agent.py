@@ -33,14 +33,16 @@ async def work(scope: Scope, job: Assignment) -> SubtaskOutcome:
     limits = scope.means.limits
     talk = _Talk(scope, job)
     for turn in range(limits.turns):
-        question = Question(scope, f"do/{job.subtask.id}/model/{turn}", job.specialist.role, job.subtask.id, _reader(scope, job))
+        question = Question(
+            scope, f"do/{job.subtask.id}/model/{turn}", job.specialist.role, job.subtask.id, _reader(scope, job)
+        )
         heard = await question.ask(call)
         if not isinstance(heard, Heard):
             return heard
         returned: list[ToolReturned] = []
         for position, use in enumerate(heard.calls):
             name = f"do/{job.subtask.id}/tool/{turn}.{position}"
-            outcome = await talk.use(use, heard.reads.get(use.id), name)
+            outcome = await talk.use(use, heard.reads.get(str(position)), name)
             if (end := talk.end(use, outcome)) is not None:
                 return end
             returned.append(_shown(use, outcome))
@@ -141,13 +143,13 @@ def _typed(job: Assignment, arguments: Json) -> _Answer | _Wrong:
 
 def _reader(scope: Scope, job: Assignment) -> Reads:
     async def reads(uses: Sequence[ToolUse], step: str) -> tuple[dict[str, Json], list[Fact]]:
-        calls: list[Call] = []
+        calls: dict[str, Call] = {}
         for position, use in enumerate(uses):
             tool = job.specialist.tools.get(use.name)
             if tool is not None and not tool.writes and tool.approval is None and not _faults(job, tool, use):
-                calls.append(Call(scope, job, tool, use, f"{step}/read/{position}"))
-        made = await asyncio.gather(*(call.attempt(1, call.name) for call in calls))
-        results = {call.use.id: worked.result for call, worked in zip(calls, made, strict=True)}
+                calls[str(position)] = Call(scope, job, tool, use, f"{step}/read/{position}")
+        made = await asyncio.gather(*(call.attempt(1, call.name) for call in calls.values()))
+        results = {position: worked.result for position, worked in zip(calls, made, strict=True)}
         return results, [fact for worked in made for fact in worked.facts]
 
     return reads

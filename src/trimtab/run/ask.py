@@ -26,7 +26,7 @@ class Later:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A usable answer. `reads` holds what read tools gave that ran in the same step, by tool-use id."""
+    """A usable answer. `reads` holds what read tools gave that ran in the same step, by the place of the tool use."""
 
     text: str
     calls: tuple[ToolUse, ...]
@@ -83,7 +83,7 @@ class Question:
         means = self.scope.means
         async with means.calls_at_once:
             at, began = means.clock.now(), time.perf_counter()
-            answer = await means.models.ask(call)
+            answer = _usable(await means.models.ask(call))
         latency = (time.perf_counter() - began) * 1000
         fact = self._fact(step, attempt, call.model, answer, latency, at)
         if isinstance(answer, ModelAnswer):
@@ -122,3 +122,19 @@ class Question:
             simulated=answer.simulated,
             at=at,
         )
+
+
+def _usable(answer: ModelAnswer | ModelFault) -> ModelAnswer | ModelFault:
+    # Every question of ours is answered with a tool, whatever a client lets through.
+    if isinstance(answer, ModelFault) or answer.calls:
+        return answer
+    return ModelFault(
+        kind="malformed",
+        error_class="no_tool",
+        message="it used no tool",
+        usage=answer.usage,
+        model=answer.model,
+        response_id=answer.response_id,
+        stop_reason=answer.stop_reason,
+        simulated=answer.simulated,
+    )

@@ -79,6 +79,11 @@ class Execution:
         with_result = _GOES_ON | {State.STOPPED}
         return {i: s.value for i, s in self.stands.items() if s.state in with_result}
 
+    def results_for(self, subtask: Subtask) -> dict[str, Json]:
+        """Results of what ended before a subtask by its needs, whatever else has ended by chance."""
+        before = self.plan.ancestors(subtask.id)
+        return {i: value for i, value in self.results.items() if i in before}
+
     @property
     def stops(self) -> list[Stop]:
         """Everything that keeps the run from being simply complete, in plan order."""
@@ -139,7 +144,7 @@ def _start_ready(scope: Scope, done: Execution, running: dict[asyncio.Task[Stand
                 _settle(scope, done, subtask, stand)
             else:
                 _note(scope, subtask, Stand(State.STARTED))
-                running[asyncio.ensure_future(_work(scope, subtask, done.results))] = subtask
+                running[asyncio.ensure_future(_work(scope, subtask, done.results_for(subtask)))] = subtask
 
 
 def _barred(scope: Scope, done: Execution, subtask: Subtask) -> Stand | None:
@@ -149,7 +154,7 @@ def _barred(scope: Scope, done: Execution, subtask: Subtask) -> Stand | None:
     if any(s.state is State.SKIPPED or (s.state is State.STOPPED and s.status is Status.NO_ACTION) for s in needs):
         return Stand(State.SKIPPED, reason="nothing to do")
     action = scope.workflow.specialists[subtask.specialist].tools[subtask.action]
-    if not action.waits and resolvable(scope, subtask, done.results):
+    if not action.waits and resolvable(scope, subtask, done.results_for(subtask)):
         return None
     if any(s.state in _NO_WAY for s in needs):
         return Stand(State.BLOCKED, reason=_because(done, subtask, _NO_WAY))

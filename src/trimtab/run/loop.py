@@ -65,13 +65,13 @@ class RunLoop:
         return Scope(self.means, steps, workflow, request, saved["request"], pin_from_json(saved["pin"]))
 
     def _stands(self, scope: Scope, done: Execution, *, first: bool) -> Standing:
-        if done.events or done.until is not None:
-            status = scope.workflow.settle(scope.request, done.stops, done.results)
-            return self._parked(scope, status, done.events, until=done.until, reason=_reason(done), first=first)
         if done.failures:
+            # What is still held is void: nobody should approve a part of something that has failed.
             reason = "; ".join(done.failures)
             return self._ended(scope.run_id, Status.FAILED, error="SubtaskFailed", reason=reason, first=first)
         status = scope.workflow.settle(scope.request, done.stops, done.results)
+        if done.events or done.until is not None:
+            return self._parked(scope, status, done.events, until=done.until, reason=_reason(done), first=first)
         value = scope.workflow.conclude(scope.request, done.results)
         plain: Json = scope.workflow.result.dump_python(value, mode="json", by_alias=True)
         return self._ended(scope.run_id, status, value=plain, reason=_reason(done), first=first)
@@ -90,7 +90,16 @@ class RunLoop:
         return Ended(status, value, f"{error}: {reason}" if error else reason, [fact])
 
     def _fact(
-        self, run_id: str, number: int, status: Status, *, final: bool, value: Json, error: str, reason: str, first: bool
+        self,
+        run_id: str,
+        number: int,
+        status: Status,
+        *,
+        final: bool,
+        value: Json,
+        error: str,
+        reason: str,
+        first: bool,
     ) -> OutcomeFact:
         return OutcomeFact(
             run_id=run_id,
@@ -109,4 +118,3 @@ class RunLoop:
 
 def _reason(done: Execution) -> str:
     return "; ".join([*done.failures, *(f"{s.subtask.id}: {s.reason}" for s in done.stops if s.reason)])
-

@@ -68,7 +68,9 @@ async def make_plan(scope: Scope) -> PlanOutcome:
         used = heard.calls[0]
         if used.name == prompt.CLARIFY and (questions := _questions(used.arguments)):
             return Clarify(questions)
-        plan, faults = check_plan(scope.workflow, scope.request, scope.request_fields, used.arguments, scope.means.limits.subtasks)
+        plan, faults = check_plan(
+            scope.workflow, scope.request, scope.request_fields, used.arguments, scope.means.limits.subtasks
+        )
         at = scope.means.clock.now()
         scope.steps.record(PlanFact(scope.run_id, number, used.arguments, faults, at))
         if plan is not None and not faults:
@@ -207,7 +209,11 @@ class _Declared:
                 why = f"names a field that {subtask.specialist} may not see"
             else:
                 known = self._fields(pointer.subtask)
-                why = "" if known is None or pointer.field in known else f"names no field there ({', '.join(sorted(known))})"
+                why = (
+                    ""
+                    if known is None or pointer.field in known
+                    else f"names no field there ({', '.join(sorted(known))})"
+                )
             wrong += [f"subtask {subtask.id!r}: {str(pointer)!r} {why}"] if why else []
         return wrong
 

@@ -155,7 +155,10 @@ class Tool:
         return [
             f"input {'.'.join(map(str, where))!r} of {self.name}: {what}"
             for where, what, kind in self._wrong(dict(inputs))
-            if not where or where[0] in literal or where[0] not in inputs or (kind == "extra_forbidden" and len(where) == 1)
+            if not where
+            or where[0] in literal
+            or where[0] not in inputs
+            or (kind == "extra_forbidden" and len(where) == 1)
         ]
 
     def _wrong(self, arguments: object) -> list[tuple[tuple[int | str, ...], str, str]]:
@@ -233,10 +236,10 @@ class _Signature:
         names = list(inspect.signature(function).parameters.values())[2:]
         if bare := [p.name for p in names if p.name not in hints]:
             raise TypeError(f"{', '.join(map(repr, bare))} has no annotation")
-        unset: dict[str, Any] = {
-            p.name: (hints[p.name], ... if p.default is p.empty else p.default) for p in names
-        }
-        config = ConfigDict(extra="forbid", arbitrary_types_allowed=False, populate_by_name=False, protected_namespaces=())
+        unset: dict[str, Any] = {p.name: (hints[p.name], ... if p.default is p.empty else p.default) for p in names}
+        config = ConfigDict(
+            extra="forbid", arbitrary_types_allowed=False, populate_by_name=False, protected_namespaces=()
+        )
         with warnings.catch_warnings():
             # An argument may be called `json` or `copy`: nobody uses those methods of the model.
             warnings.filterwarnings("ignore", message="Field name .* shadows an attribute", category=UserWarning)

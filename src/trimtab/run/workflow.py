@@ -49,12 +49,17 @@ class Specialist(Generic[Answer]):
         super().__init_subclass__(**rest)
         cls.role = role or getattr(cls, "role", "")
         if not cls.role.isidentifier() or cls.role == "orchestrator":
-            raise DeclarationError(f"{cls.__name__}: role {cls.role!r} is not a name for a specialist", hint='class X(Specialist, role="payment")')
+            raise DeclarationError(
+                f"{cls.__name__}: role {cls.role!r} is not a name for a specialist",
+                hint='class X(Specialist, role="payment")',
+            )
         cls.risk = risk or cls.risk
         cls.sees = frozenset(sees) if sees is not None else cls.sees
         cls.instructions = inspect.cleandoc(cls.__doc__ or "")
         if not cls.instructions:
-            raise DeclarationError(f"specialist {cls.role!r} has no docstring", hint="the docstring is its instructions")
+            raise DeclarationError(
+                f"specialist {cls.role!r} has no docstring", hint="the docstring is its instructions"
+            )
         found = [t for _, t in inspect.getmembers_static(cls, lambda m: isinstance(m, Tool))]
         cls.tools = {t.name: t for t in found}
         if twice := [t.name for t in found if cls.tools[t.name] is not t]:
@@ -71,7 +76,8 @@ class Specialist(Generic[Answer]):
             cls.answer_fields = fields_of(answer)
         if cls.answer is not None and "answer" in cls.tools:
             raise DeclarationError(
-                f"{cls.role}.answer: `answer` is how a specialist with an answer type gives it", hint="name the tool otherwise"
+                f"{cls.role}.answer: `answer` is how a specialist with an answer type gives it",
+                hint="name the tool otherwise",
             )
 
 
@@ -100,7 +106,9 @@ class Workflow(Generic[Request, Result]):
     def __init__(self, specialists: Sequence[Specialist[Any]]) -> None:
         self.specialists: Mapping[str, Specialist[Any]] = {s.role: s for s in specialists}
         if len(self.specialists) != len(specialists):
-            raise DeclarationError(f"workflow {self.name!r} has two specialists of one role", hint="give each its own role")
+            raise DeclarationError(
+                f"workflow {self.name!r} has two specialists of one role", hint="give each its own role"
+            )
         if not specialists:
             raise DeclarationError(f"workflow {self.name!r} has no specialists", hint="pass at least one")
 
@@ -110,7 +118,9 @@ class Workflow(Generic[Request, Result]):
         cls.name = name or getattr(cls, "name", "") or cls.__name__
         cls.instructions = inspect.cleandoc(cls.__doc__ or "")
         if not cls.instructions:
-            raise DeclarationError(f"workflow {cls.name!r} has no docstring", hint="the docstring instructs the orchestrator")
+            raise DeclarationError(
+                f"workflow {cls.name!r} has no docstring", hint="the docstring instructs the orchestrator"
+            )
         cls.request, cls.result = (_adapter(cls, _argument(cls, Workflow, n) or Any) for n in (0, 1))
 
     def read_request(self, given: object) -> Request:
@@ -118,8 +128,12 @@ class Workflow(Generic[Request, Result]):
         try:
             return self.request.validate_python(given)
         except ValidationError as error:
-            faults = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'request'}: {e['msg']}" for e in error.errors(include_url=False))
-            raise RequestError(f"not a request for {self.name!r}: {faults}", hint="give a JSON object with these fields") from None
+            faults = "; ".join(
+                f"{'.'.join(map(str, e['loc'])) or 'request'}: {e['msg']}" for e in error.errors(include_url=False)
+            )
+            raise RequestError(
+                f"not a request for {self.name!r}: {faults}", hint="give a JSON object with these fields"
+            ) from None
 
     def dump_request(self, request: Request) -> Json:
         """Write a request as JSON."""
@@ -134,8 +148,10 @@ class Workflow(Generic[Request, Result]):
         del request, plan
         return []
 
-    def guard(self, request: Request, subtask: Subtask, inputs: Mapping[str, Json], results: Mapping[str, Json]) -> Handoff[None] | None:
-        """Say, just before a subtask starts, that it may not; `results` holds the results of all that ended before it."""
+    def guard(
+        self, request: Request, subtask: Subtask, inputs: Mapping[str, Json], results: Mapping[str, Json]
+    ) -> Handoff[None] | None:
+        """Say, just before a subtask starts, that it may not; `results` holds those of its needs, direct or not."""
         del request, subtask, inputs, results
         return None
 
@@ -155,7 +171,8 @@ def _adapter(cls: type, kind: Any) -> TypeAdapter[Any]:
         return TypeAdapter(kind)
     except (PydanticUserError, RecursionError, NameError) as error:
         raise DeclarationError(
-            f"{cls.__name__}: {kind!r} cannot be used: {str(error).splitlines()[0]}", hint="use a type that JSON can carry"
+            f"{cls.__name__}: {kind!r} cannot be used: {str(error).splitlines()[0]}",
+            hint="use a type that JSON can carry",
         ) from error
 
 

@@ -25,7 +25,24 @@ def test_a_whole_string_of_dollar_id_and_fields_is_a_reference(text, found):
 
 
 @pytest.mark.parametrize(
-    "value", ["$q", "$q.", "$.x", "$9.x", "$q.total ", " $q.total", "$q.total\n", "x$q.total", "$$q.total", "$q..x", "$", "", 7, None, True]
+    "value",
+    [
+        "$q",
+        "$q.",
+        "$.x",
+        "$9.x",
+        "$q.total ",
+        " $q.total",
+        "$q.total\n",
+        "x$q.total",
+        "$$q.total",
+        "$q..x",
+        "$",
+        "",
+        7,
+        None,
+        True,
+    ],
 )
 def test_everything_else_is_none(value):
     assert reference(value) is None
@@ -38,7 +55,12 @@ def test_references_are_found_at_any_depth_in_order():
 
 
 def test_references_are_replaced_by_what_they_point_at():
-    value = {"sum": "$q.total", "all": ["$q.of", "$q.of.deep", "$q.none"], "text": "costs $q.total", "more": ("$request.text",)}
+    value = {
+        "sum": "$q.total",
+        "all": ["$q.of", "$q.of.deep", "$q.none"],
+        "text": "costs $q.total",
+        "more": ("$request.text",),
+    }
     assert resolve(value, RESULTS) == {
         "sum": 12.5,
         "all": [{"deep": [1, {"x": None}]}, [1, {"x": None}], None],
@@ -102,6 +124,15 @@ def test_ancestors_survive_cycles_and_needs_of_nothing():
 def test_a_plan_is_written_as_the_orchestrator_would():
     made = Plan((Subtask("q", "pricing", "quote", "now", {"hours": 2}, ("p",)),))
     assert made.as_json() == {
-        "subtasks": [{"id": "q", "specialist": "pricing", "action": "quote", "instruction": "now", "inputs": {"hours": 2}, "needs": ["p"]}]
+        "subtasks": [
+            {
+                "id": "q",
+                "specialist": "pricing",
+                "action": "quote",
+                "instruction": "now",
+                "inputs": {"hours": 2},
+                "needs": ["p"],
+            }
+        ]
     }
     assert made["q"].call == "pricing.quote"

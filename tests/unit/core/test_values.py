@@ -13,8 +13,14 @@ from trimtab.core.outcome import Status
 from trimtab.core.values import digest, dumps
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**12), 10**12) | st.floats(allow_nan=False) | st.text(st.characters(codec="utf-8")),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**12), 10**12)
+    | st.floats(allow_nan=False)
+    | st.text(st.characters(codec="utf-8")),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner, max_size=4)
+    ),
     max_leaves=20,
 )
 
@@ -39,8 +45,20 @@ def test_any_text_even_half_a_pair_can_be_stored_and_named(text):
 
 
 def test_money_time_and_states_are_plain_text():
-    value = {"m": Decimal("1.10"), "d": date(2026, 6, 8), "t": datetime(2026, 6, 8, 17, tzinfo=UTC), "s": Status.FAILED, "p": MappingProxyType({"a": 1})}
-    assert json.loads(dumps(value)) == {"m": "1.10", "d": "2026-06-08", "t": "2026-06-08T17:00:00+00:00", "s": "failed", "p": {"a": 1}}
+    value = {
+        "m": Decimal("1.10"),
+        "d": date(2026, 6, 8),
+        "t": datetime(2026, 6, 8, 17, tzinfo=UTC),
+        "s": Status.FAILED,
+        "p": MappingProxyType({"a": 1}),
+    }
+    assert json.loads(dumps(value)) == {
+        "m": "1.10",
+        "d": "2026-06-08",
+        "t": "2026-06-08T17:00:00+00:00",
+        "s": "failed",
+        "p": {"a": 1},
+    }
 
 
 def test_what_is_no_json_is_refused_by_its_type():

@@ -103,7 +103,9 @@ def test_a_parameter_without_an_annotation_is_refused_by_name():
             """Add."""
             return 1
 
-    with pytest.raises(DeclarationError, match="tool 'add': its annotations cannot be used: 'number' has no annotation"):
+    with pytest.raises(
+        DeclarationError, match="tool 'add': its annotations cannot be used: 'number' has no annotation"
+    ):
         compose(Adder)
 
 
@@ -214,7 +216,12 @@ class Searching(Specialist, role="searching"):
 
     @tool("read", name="find-boats")
     async def find(
-        self, step: Step, from_: Annotated[str, Field(alias="from", min_length=2)], json: int = 1, copy: int = 0, model_name: str = ""
+        self,
+        step: Step,
+        from_: Annotated[str, Field(alias="from", min_length=2)],
+        json: int = 1,
+        copy: int = 0,
+        model_name: str = "",
     ) -> list[dict[str, int]] | Rejected | Retry | Failed:
         """Find."""
         return [{from_: json}]
@@ -241,8 +248,13 @@ def test_planned_inputs_are_checked_as_far_as_they_are_known():
     check = find().check_inputs
     assert check({"from": "$q.x"}, []) == []
     assert check({"from": "$q.x", "json": "$q.y"}, []) == []
-    assert [f.split(":")[0] for f in check({"json": "many"}, ["json"])] == ["input 'from' of find-boats", "input 'json' of find-boats"]
-    assert check({"from": "ab", "extra": "$q.x"}, ["from"]) == ["input 'extra' of find-boats: Extra inputs are not permitted"]
+    assert [f.split(":")[0] for f in check({"json": "many"}, ["json"])] == [
+        "input 'from' of find-boats",
+        "input 'json' of find-boats",
+    ]
+    assert check({"from": "ab", "extra": "$q.x"}, ["from"]) == [
+        "input 'extra' of find-boats: Extra inputs are not permitted"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,14 @@ ROLES = {"quote": "pricing", "send": "notification", "alert": "notification", "c
 
 
 def quote(subtask_id: str) -> Item:
-    return {"id": subtask_id, "specialist": "pricing", "action": "quote", "instruction": "", "inputs": {"hours": 1}, "needs": []}
+    return {
+        "id": subtask_id,
+        "specialist": "pricing",
+        "action": "quote",
+        "instruction": "",
+        "inputs": {"hours": 1},
+        "needs": [],
+    }
 
 
 def inputs_for(action: str, draw: st.DrawFn) -> Item:
@@ -56,7 +63,9 @@ def inputs_for(action: str, draw: st.DrawFn) -> Item:
         case "charge":
             return draw(st.sampled_from([{"amount": "$base.total"}, {"amount": "12.50"}, {}, {"of": ["$base.total"]}]))
         case _:
-            return {"text": draw(st.one_of(words, st.sampled_from(["$base.secret", "$request.text", "$$x", "$base.total"])))}
+            return {
+                "text": draw(st.one_of(words, st.sampled_from(["$base.secret", "$request.text", "$$x", "$base.total"])))
+            }
 
 
 @st.composite
@@ -68,7 +77,14 @@ def valid_plans(draw: st.DrawFn, least: int = 1) -> list[Item]:
         needs = draw(st.lists(st.sampled_from(others), unique=True, max_size=3)) if others else []
         inputs = inputs_for(action, draw)
         items.append(
-            {"id": f"s{n}", "specialist": ROLES[action], "action": action, "instruction": draw(st.text(max_size=5)), "inputs": inputs, "needs": ["base", *needs]}
+            {
+                "id": f"s{n}",
+                "specialist": ROLES[action],
+                "action": action,
+                "instruction": draw(st.text(max_size=5)),
+                "inputs": inputs,
+                "needs": ["base", *needs],
+            }
         )
     return draw(st.permutations(items))
 
@@ -195,7 +211,9 @@ def missing_input(draw, plan, item, other):
 
 @fault
 def ill_typed_input(draw, plan, item, other):
-    action, wrong = draw(st.sampled_from([("quote", "many"), ("quote", None), ("quote", 1.5), ("send", 3), ("send", ["x"])]))
+    action, wrong = draw(
+        st.sampled_from([("quote", "many"), ("quote", None), ("quote", 1.5), ("send", 3), ("send", ["x"])])
+    )
     untyped(item, action)
     key = next(iter(item["inputs"]))
     item["inputs"][key] = wrong
@@ -323,8 +341,16 @@ def test_a_fault_of_each_kind_alone_is_named(kind, data):
 # -- anything at all ---------------------------------------------------------------------------------------------------
 
 anything = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["$a.b", "$base.total", "$", "$$", "request"]),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6) | st.sampled_from(["id", "subtasks"]), inner, max_size=4),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text()
+    | st.sampled_from(["$a.b", "$base.total", "$", "$$", "request"]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(max_size=6) | st.sampled_from(["id", "subtasks"]), inner, max_size=4)
+    ),
     max_leaves=20,
 )
 

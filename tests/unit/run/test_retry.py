@@ -11,7 +11,9 @@ from trimtab.run.retry import Limits
 spans = st.timedeltas(timedelta(milliseconds=1), timedelta(days=2))
 
 
-@pytest.mark.parametrize(("error_class", "most"), [("rate_limited", 10), ("overloaded", 10), ("timeout", 3), ("anything", 6)])
+@pytest.mark.parametrize(
+    ("error_class", "most"), [("rate_limited", 10), ("overloaded", 10), ("timeout", 3), ("anything", 6)]
+)
 def test_each_class_of_error_has_its_number_of_attempts(error_class, most):
     assert [n for n in range(1, 20) if Limits().again(error_class, n)] == list(range(1, most))
 

@@ -57,7 +57,9 @@ def test_what_the_plan_itself_says_is_not_cut():
 
 json_values = st.recursive(
     st.integers() | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["total", "secret", "x"]), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["total", "secret", "x"]), inner, max_size=3)
+    ),
     max_leaves=12,
 )
 
@@ -78,7 +80,9 @@ def test_no_key_that_is_not_seen_ever_reaches_a_specialist(value):
 
 @pytest.mark.parametrize("pointer", ["$q.gone", "$q.total.x", "$request.gone"])
 def test_a_field_that_did_not_come_fails_the_subtask_by_name(pointer):
-    assert inputs("notification", "send", {"text": pointer}, q={"total": 1}) == Failed(f"{pointer} has no value", "unresolved")
+    assert inputs("notification", "send", {"text": pointer}, q={"total": 1}) == Failed(
+        f"{pointer} has no value", "unresolved"
+    )
     assert not resolvable(scope(), Subtask("s", "notification", "send", "", {"text": pointer}), {"q": {"total": 1}})
 
 
