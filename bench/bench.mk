@@ -11,4 +11,4 @@ $(PEERS): bench/requirements.txt
 	@touch $(PEERS)
 
 bench-engine: bench-setup
-	$(BIN)/python bench/engine/compare.py
+	$(BIN)/python bench/engine.py

@@ -121,10 +121,10 @@ async def test_one_process_cannot_run_a_store_twice_either(tmp_path):
 # -- no room -----------------------------------------------------------------------------------------------------------
 
 FILL = """
-mount -t tmpfs -o size=6m tmpfs {folder} || exit 77
-head -c 5000000 /dev/zero > {folder}/ballast
+mount -t tmpfs -o size=32m tmpfs {folder} || exit 77
+head -c 31000000 /dev/zero > {folder}/ballast
 {worker} work {folder}/t.db 0 400; echo "code $?"
-head -c 6000000 /dev/zero > {folder}/rest 2>/dev/null
+head -c 32000000 /dev/zero > {folder}/rest 2>/dev/null
 {worker} finish {folder}/t.db; echo "code $?"
 rm {folder}/ballast {folder}/rest
 {worker} finish {folder}/t.db; echo "code $?"
@@ -273,7 +273,7 @@ async def test_damage_anywhere_in_the_file_is_a_clear_error_or_none(tmp_path):
     for number, content in enumerate([*damaged, whole[:-4096], whole[: len(whole) // 2], whole[:50_000]]):
         (tmp_path / f"{number}.db").write_bytes(content)
         told += await broken(tmp_path / f"{number}.db", [run.id for run in runs])
-    assert len(told) > len(damaged) / 4
+    assert len(told) > 5
     assert all(error.hint and str(tmp_path) in error.message for error in told)
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).with_suffix("")
 PEERS = HERE.parent / ".venv" / "bin" / "python"
 VERSIONS = "from importlib.metadata import version as v; print(*(f'{p} {v(p)}' for p in %r), sep=', ')"
 PINNED = ["langgraph", "langgraph-checkpoint-sqlite", "dbos"]
