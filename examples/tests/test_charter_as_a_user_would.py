@@ -31,14 +31,16 @@ def models(*subtasks: dict[str, Any]) -> ScriptedModel:
     def play(call: Any) -> Any:
         if call.tools[0].name == "plan":
             return uses("plan", subtasks=list(subtasks))
-        shown = json.loads(re.search(r"\n(.*)\n", call.messages[0].text)[1])
+        found = re.search(r"\n(.*)\n", call.messages[0].text)
+        assert found
+        shown = json.loads(found[1])
         return uses(shown["action"], **shown["inputs"])
 
     return ScriptedModel(play)
 
 
 @pytest.fixture
-def office(tmp_path):
+def office(tmp_path: Path) -> Path:
     Fleet(tmp_path).create("harbour", WORLD).close()
     return tmp_path
 
@@ -47,7 +49,7 @@ def rows(office: Path, query: str) -> list[dict[str, Any]]:
     return Fleet(office).open("harbour").table(query)
 
 
-async def test_a_hold_is_placed_and_its_deposit_asked_for(office):
+async def test_a_hold_is_placed_and_its_deposit_asked_for(office: Path) -> None:
     plan = [
         step("hold", "calendar.place_hold", HOLD),
         step("link", "payment.create_deposit_link", {"hold_id": "$hold.hold_id", "amount": 420.0}, "hold"),
@@ -58,10 +60,12 @@ async def test_a_hold_is_placed_and_its_deposit_asked_for(office):
         confirmation = await run.result()
     assert ended.status is Status.AWAITING_GUEST
     assert len(confirmation.pay_links) == 1
-    assert [row["state"] for row in rows(office, "SELECT state FROM entries WHERE start = '2026-06-20T10:00'")] == ["hold"]
+    assert [row["state"] for row in rows(office, "SELECT state FROM entries WHERE start = '2026-06-20T10:00'")] == [
+        "hold"
+    ]
 
 
-async def test_a_text_message_waits_for_a_person_however_long_it_takes(office):
+async def test_a_text_message_waits_for_a_person_however_long_it_takes(office: Path) -> None:
     text = step(
         "text",
         "notification.crew_message",
@@ -86,7 +90,7 @@ async def test_a_text_message_waits_for_a_person_however_long_it_takes(office):
     assert len(rows(office, "SELECT state FROM outbox WHERE state IN ('sent', 'posted')")) == 1
 
 
-async def test_a_plan_that_shows_takings_to_the_crew_is_refused_before_anything_is_done(office):
+async def test_a_plan_that_shows_takings_to_the_crew_is_refused_before_anything_is_done(office: Path) -> None:
     plan = [
         step("seen", "booking.lookup", {"booking_id": "B-1001"}),
         step(

@@ -17,7 +17,8 @@ from trimtab.core.pin import ORCHESTRATOR, Pin
 from trimtab.core.ports import Clock, Ended, ModelClient, NewRun, Parked, PriceList, Standing
 from trimtab.core.records import ExposureFact, RunFact
 from trimtab.core.values import Json, digest, dumps
-from trimtab.engine.embedded import EmbeddedEngine, hand_in_event, hand_in_run
+from trimtab.engine.embedded import EmbeddedEngine
+from trimtab.engine.handin import hand_in_event, hand_in_run
 from trimtab.journal.writer import SqliteFacts
 from trimtab.models.catalogue import GenaiPrices
 from trimtab.models.client import Provider, ProviderClient

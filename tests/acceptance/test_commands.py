@@ -106,8 +106,14 @@ def test_a_killed_worker_goes_on_with_its_runs(terminal, simulator):
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ('[roles]\ndefault = "anthropic:claude-haiku-4-5"\norchestrater = "anthropic:claude-haiku-4-5"\n', ["roles.orchestrater", "did you mean 'orchestrator'"]),
-        ('[roles]\ndefault = "sonet"\n[models]\nsonnet = "anthropic:claude-sonnet-4-6"\n', ["roles.default", "'sonet'"]),
+        (
+            '[roles]\ndefault = "anthropic:claude-haiku-4-5"\norchestrater = "anthropic:claude-haiku-4-5"\n',
+            ["roles.orchestrater", "did you mean 'orchestrator'"],
+        ),
+        (
+            '[roles]\ndefault = "sonet"\n[models]\nsonnet = "anthropic:claude-sonnet-4-6"\n',
+            ["roles.default", "'sonet'"],
+        ),
         ('default_model = "opus"\n[roles]\ndefault = "anthropic:claude-haiku-4-5"\n', ["default_model"]),
         ("[roles\n", ["line 3"]),
         ('[experiments.x]\nweight = 50\n[roles]\ndefault = "anthropic:claude-haiku-4-5"\n', ["experiments"]),
@@ -164,7 +170,9 @@ def test_other_wrong_uses_are_told_in_one_line(terminal):
 
 
 def test_a_missing_key_is_told_before_anything_runs(terminal):
-    terminal.write("trimtab.toml", '[app]\nfactory = "charter.app:workflows"\n[roles]\ndefault = "anthropic:claude-haiku-4-5"\n')
+    terminal.write(
+        "trimtab.toml", '[app]\nfactory = "charter.app:workflows"\n[roles]\ndefault = "anthropic:claude-haiku-4-5"\n'
+    )
     said = terminal.run("run", "charter-booking", "--request", "x")
     assert said.code == 2
     assert "hint: set ANTHROPIC_API_KEY" in said.err

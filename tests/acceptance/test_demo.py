@@ -28,7 +28,9 @@ def test_the_perfect_profile_ends_every_request_as_expected(terminal):
     said = terminal.run("demo", "--json")
     assert said.code == 0, said.err
     report = said.json
-    assert {k: report[k] for k in ("runs", "matched", "must_not_hits", "misjudged", "stuck", "steps_run_twice", "simulated")} == {
+    assert {
+        k: report[k] for k in ("runs", "matched", "must_not_hits", "misjudged", "stuck", "steps_run_twice", "simulated")
+    } == {
         "runs": 30,
         "matched": 30,
         "must_not_hits": [],
@@ -107,7 +109,11 @@ def test_a_bad_file_of_requests_is_one_clear_error(terminal, text, told):
 
 def test_text_in_no_answer_book_is_clarified_and_never_planned(terminal):
     line = json.loads(REQUESTS.read_text("utf-8").splitlines()[0])
-    line |= {"expected_subtasks": [], "expected_outcome": {"status": "clarify", "clarify": ["Which day?"]}, "must_not": []}
+    line |= {
+        "expected_subtasks": [],
+        "expected_outcome": {"status": "clarify", "clarify": ["Which day?"]},
+        "must_not": [],
+    }
     report = terminal.run("demo", "--requests", str(terminal.write("one.jsonl", json.dumps(line))), "--json").json
     assert (report["matched"], report["requests"][0]["subtasks"]) == (1, "0/0")
 
@@ -137,5 +143,7 @@ def test_the_wheel_carries_the_demo(tmp_path):
     assert said.code == 0, said.err
     assert said.json["matched"] == 2
     asked = [sys.executable, "-c", "import trimtab; print(trimtab.__file__)"]
-    where = subprocess.run(asked, capture_output=True, text=True, check=True, cwd=tmp_path, env={**terminal.env, **installed})
+    where = subprocess.run(
+        asked, capture_output=True, text=True, check=True, cwd=tmp_path, env={**terminal.env, **installed}
+    )
     assert where.stdout.startswith(str(tmp_path / "site"))

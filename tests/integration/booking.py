@@ -93,7 +93,9 @@ class Booking(Workflow[Order, dict[str, object]], name="booking"):
 
     def faults(self, request: Order, plan: Plan) -> list[str]:
         sends = [s.id for s in plan.subtasks if s.call == "notification.send"]
-        return [f"subtask {i!r}: a message before the charge" for i in sends if not plan[i].needs and len(plan.subtasks) > 1]
+        return [
+            f"subtask {i!r}: a message before the charge" for i in sends if not plan[i].needs and len(plan.subtasks) > 1
+        ]
 
     def conclude(self, request: Order, results: Mapping[str, object]) -> dict[str, object]:
         return dict(results)

@@ -18,7 +18,7 @@ from tests.integration.booking import Booking, Order, World, booking
 from trimtab.app import App, cancel_elsewhere
 from trimtab.core.errors import TrimtabError
 from trimtab.core.ports import Parked
-from trimtab.engine import embedded
+from trimtab.engine import handin
 from trimtab.journal.writer import SqliteFacts
 from trimtab.policy.load import parse
 from trimtab.testing import FlatPrices
@@ -92,7 +92,7 @@ async def decide(store: str) -> None:
     """Approve every held call of the runs named on stdin, and cancel those without events."""
     for run_id, events in json.loads(sys.stdin.read()).items():
         for event in events:
-            embedded.hand_in_event(Path(store), SqliteFacts(), run_id, event, {"approved": True, "by": "elsewhere"})
+            handin.hand_in_event(Path(store), SqliteFacts(), run_id, event, {"approved": True, "by": "elsewhere"})
         if not events:
             cancel_elsewhere(Path(store), run_id, "elsewhere")
 

@@ -72,7 +72,9 @@ async def test_a_request_becomes_a_completed_run(tmp_path):
         "n": "sent",
     }
     assert [c.amount for c in world.charges.values()] == [Decimal(200)]
-    assert rows(tmp_path, "SELECT status, first_plan_faultless, intended_end, replans FROM outcome") == [("completed", 1, 1, 0)]
+    assert rows(tmp_path, "SELECT status, first_plan_faultless, intended_end, replans FROM outcome") == [
+        ("completed", 1, 1, 0)
+    ]
     assert rows(tmp_path, "SELECT count(*), count(DISTINCT step) FROM model_call") == [(5, 5)]
 
 
@@ -158,7 +160,9 @@ async def test_transient_faults_are_tried_again_and_each_attempt_is_a_fact(tmp_p
     models = ScriptedModel(lambda call: left.pop() if left else inner._script(call))
     standing = await run_it(tmp_path, models)
     assert standing.status is Status.COMPLETED
-    assert rows(tmp_path, "SELECT step, attempt, error_class FROM model_call WHERE role='orchestrator' ORDER BY at") == [
+    assert rows(
+        tmp_path, "SELECT step, attempt, error_class FROM model_call WHERE role='orchestrator' ORDER BY at"
+    ) == [
         ("plan/0/1", 1, "rate_limited"),
         ("plan/0/2", 2, "overloaded"),
         ("plan/0/3", 3, ""),
@@ -251,7 +255,10 @@ async def test_an_approval_holds_the_call_until_somebody_decides(tmp_path):
         assert (await again.ended()).status is Status.COMPLETED
     assert len(world.charges) == 1
     assert [m.tools[0].name for m in models.calls if m.tools[0].name == "plan"] == []
-    assert rows(tmp_path, "SELECT final, status FROM outcome ORDER BY final") == [(0, "awaiting_approval"), (1, "completed")]
+    assert rows(tmp_path, "SELECT final, status FROM outcome ORDER BY final") == [
+        (0, "awaiting_approval"),
+        (1, "completed"),
+    ]
 
 
 async def test_a_denied_call_is_not_made(tmp_path):

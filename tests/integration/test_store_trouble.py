@@ -24,7 +24,8 @@ from trimtab.app import cancel_elsewhere
 from trimtab.core.errors import StoreBrokenError, StoreLockedError, UnknownRunError
 from trimtab.core.outcome import Status
 from trimtab.core.ports import Ended, NewRun, Parked, Steps
-from trimtab.engine.embedded import EmbeddedEngine, hand_in_event, hand_in_run
+from trimtab.engine.embedded import EmbeddedEngine
+from trimtab.engine.handin import hand_in_event, hand_in_run
 from trimtab.journal.writer import SqliteFacts
 from trimtab.testing import StillClock, app_for_tests
 
@@ -400,3 +401,16 @@ def test_many_processes_may_make_the_store_at_once(tmp_path):
         assert (other.returncode, err) == (0, "")
     assert do("finish", str(store)) == (0, "finished\n")
     assert Counter(keys(store).values()) == {"ended": 30}
+
+
+async def test_a_database_of_another_program_is_left_as_it_is(tmp_path):
+    path = tmp_path / "other.db"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE mine (x)")
+    before = path.read_bytes()
+    with pytest.raises(StoreBrokenError, match="a database of another program"):
+        async with opened(path):
+            pass
+    with sqlite3.connect(path) as other:
+        assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("mine",)]
+    assert len(before) == path.stat().st_size

@@ -43,10 +43,12 @@ class Score(Protocol):
     def matched(self) -> bool:
         """Whether it ended as expected."""
         ...
+
     @property
     def must_not_hits(self) -> Sequence[str]:
         """Forbidden things that happened."""
         ...
+
     @property
     def misjudged(self) -> Sequence[str]:
         """Calls that should not have been made, which only a reader of the request can know."""
@@ -60,6 +62,7 @@ class Case(Protocol):
     def id(self) -> str:
         """Its name."""
         ...
+
     @property
     def expected_status(self) -> str:
         """How its run should stand."""
@@ -92,7 +95,6 @@ class Example(Protocol):
     def tool_calls(self, folder: Path, case: Case) -> Sequence[tuple[str, datetime]]:
         """Idempotency key and time of every tool call as it came in."""
         ...
-
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,17 +145,39 @@ class Demo:
 
 
 @click.command()
-@click.option("--requests", metavar="FILE", help="Requests with what is expected of them, JSONL.  [default: the example's 30]")
-@click.option("--profile", default="perfect", show_default=True, metavar="NAME|FILE", help="How well the simulated models do: perfect, strong, weak.")
+@click.option(
+    "--requests", metavar="FILE", help="Requests with what is expected of them, JSONL.  [default: the example's 30]"
+)
+@click.option(
+    "--profile",
+    default="perfect",
+    show_default=True,
+    metavar="NAME|FILE",
+    help="How well the simulated models do: perfect, strong, weak.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed makes the same mistakes.")
-@click.option("--pace", type=click.FloatRange(min=0), default=PACE, show_default=True, help="Scales the simulated models' waiting; 1 is as slow as real ones.")
+@click.option(
+    "--pace",
+    type=click.FloatRange(min=0),
+    default=PACE,
+    show_default=True,
+    help="Scales the simulated models' waiting; 1 is as slow as real ones.",
+)
 @click.option("--model", default=MODEL, show_default=True, help="The model that plays every role.")
 @click.option("--live", is_flag=True, help="Ask the real provider, after saying what it will cost.")
 @click.option("--yes", is_flag=True, help="Do not ask before spending money.")
 @click.option("--dir", "folder", metavar="DIR", help="Where runs are kept; an unfinished demo there goes on.")
 @json_option
 def demo(
-    requests: str | None, profile: str, seed: int, pace: float, model: str, live: bool, yes: bool, folder: str | None, as_json: bool
+    requests: str | None,
+    profile: str,
+    seed: int,
+    pace: float,
+    model: str,
+    live: bool,
+    yes: bool,
+    folder: str | None,
+    as_json: bool,
 ) -> int:
     """Book charters: every request becomes a durable run on simulated models over real HTTP, and is scored.
 
@@ -227,7 +251,12 @@ async def _work(made: Demo, providers: str, err: Console) -> None:
     _make_room(made)
     policy = parse(f'[roles]\ndefault = "{made.model}"\n{providers}', str(made.folder / "demo.toml"))
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=err, transient=True
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=err,
+        transient=True,
     )
     async with App(made.example.workflow(made.companies), policy=policy, store=made.store) as app:
         made.resumed = app.engine.unfinished
@@ -316,7 +345,11 @@ def _refusals(detail: RunDetail) -> list[str]:
     named = list(dict.fromkeys(faults))
     more = f" and {len(named) - FAULTS_SHOWN} more" if len(named) > FAULTS_SHOWN else ""
     refused = sum(bool(plan.faults) for plan in detail.plans)
-    return [f"{refused} plan{'s' if refused > 1 else ''} refused: {'; '.join(named[:FAULTS_SHOWN])}{more}"] if named else []
+    return (
+        [f"{refused} plan{'s' if refused > 1 else ''} refused: {'; '.join(named[:FAULTS_SHOWN])}{more}"]
+        if named
+        else []
+    )
 
 
 def _run_twice(detail: RunDetail, entered: Sequence[tuple[str, datetime]]) -> int:
@@ -363,11 +396,21 @@ def _print(made: Demo, out: Console, seconds: float) -> None:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("request", "outcome", "expected", "", "subtasks", "retries", "tokens", "cost"):
-        table.add_column(name, justify="right" if name in ("subtasks", "retries", "tokens", "cost") else "left", no_wrap=True)
+        table.add_column(
+            name, justify="right" if name in ("subtasks", "retries", "tokens", "cost") else "left", no_wrap=True
+        )
     wrong = Table.grid(padding=(0, 2))
     for t in made.told:
         mark = "[green]ok[/]" if t.matched else "[red]no[/]"
-        row = (t.id, coloured("stuck" if t.stuck else t.status), t.expected, mark, t.subtasks, str(t.retries), f"{t.tokens:,}")
+        row = (
+            t.id,
+            coloured("stuck" if t.stuck else t.status),
+            t.expected,
+            mark,
+            t.subtasks,
+            str(t.retries),
+            f"{t.tokens:,}",
+        )
         table.add_row(*row, dollars(t.dollars))
         if t.why:
             mended = "mended" if t.matched else f"{t.status}, expected {t.expected}"
@@ -385,7 +428,9 @@ def _print(made: Demo, out: Console, seconds: float) -> None:
     resumed = f", {made.resumed} taken up from before" if made.resumed else ""
     out.print(f"{tokens:,} tokens, {dollars(_dollars(made))} at list prices, {seconds:.1f} s{resumed}")
     if not made.live:
-        out.print(f"[yellow]{SIMULATED}[/] (profile {escape(made.profile)}, seed {made.seed}); latencies run at {made.pace:g} of real time")
+        out.print(
+            f"[yellow]{SIMULATED}[/] (profile {escape(made.profile)}, seed {made.seed}); latencies run at {made.pace:g} of real time"
+        )
     out.print(f"look into one: trimtab runs show {made.told[0].id} --store {made.store}", soft_wrap=True)
 
 

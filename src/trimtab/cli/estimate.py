@@ -47,7 +47,9 @@ def estimate(workflow: Workflow[Any, Any], model: str, book: Iterable[Mapping[st
             known: dict[str, Any] = {**given, "needs": tuple(given["needs"])}
             subtask = Subtask(**known)
             specialist = workflow.specialists[subtask.specialist]
-            offered = dumps([[t.name, t.description, t.schema] for t in prompt.specialist_tools(specialist, subtask.action)])
+            offered = dumps(
+                [[t.name, t.description, t.schema] for t in prompt.specialist_tools(specialist, subtask.action)]
+            )
             shown = prompt.specialist_system(specialist) + offered + prompt.subtask_message(subtask, subtask.inputs)
             calls, into, out = calls + 1, into + len(shown), out + len(dumps(subtask.inputs))
     usage = Usage(input=round(into / BYTES_PER_TOKEN), output=round(out / BYTES_PER_TOKEN))

@@ -54,14 +54,17 @@ def load_workflows(policy: Policy, factory: str | None) -> Sequence[Workflow[Any
     named = factory or policy.app.factory
     if not named:
         raise UsageError(
-            f"{policy.source}: which application?", hint=f'add [app] factory = "module:callable" to {policy.source}, or give --app'
+            f"{policy.source}: which application?",
+            hint=f'add [app] factory = "module:callable" to {policy.source}, or give --app',
         )
     module_name, _, attribute = named.partition(":")
     sys.path.insert(0, str(Path(policy.source).resolve().parent))
     try:
         made: object = getattr(importlib.import_module(module_name), attribute)()
     except (ImportError, AttributeError, ValueError) as error:
-        raise UsageError(f"cannot load the application {named!r}: {error}", hint='name it as "package.module:callable"') from error
+        raise UsageError(
+            f"cannot load the application {named!r}: {error}", hint='name it as "package.module:callable"'
+        ) from error
     listed: Sequence[object] = made if isinstance(made, Sequence) else [made]  # pyright: ignore[reportUnknownVariableType]
     workflows: list[Workflow[Any, Any]] = [w for w in listed if isinstance(w, Workflow)]
     if not workflows or len(workflows) != len(listed):

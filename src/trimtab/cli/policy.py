@@ -37,7 +37,12 @@ def check(factory: str | None, policy_file: str, as_json: bool) -> None:
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
     if as_json:
-        checked = {"policy": loaded.source, "digest": loaded.digest, "roles": sorted(roles), "environments": environments}
+        checked = {
+            "policy": loaded.source,
+            "digest": loaded.digest,
+            "roles": sorted(roles),
+            "environments": environments,
+        }
         print_json({**checked, "warnings": warnings})
     else:
         known = f"roles {', '.join(sorted(roles))}" if roles else "roles not checked: no application is named"
@@ -67,7 +72,13 @@ def show(explain: bool, factory: str | None, policy_file: str, environment: str,
         }
         print_json({"policy": loaded.source, "digest": loaded.digest, "environment": environment, "roles": roles})
         return
-    columns = ["role", "model", "max_tokens", "effort", *(["model decided by", "max_tokens by", "effort by"] if explain else [])]
+    columns = [
+        "role",
+        "model",
+        "max_tokens",
+        "effort",
+        *(["model decided by", "max_tokens by", "effort by"] if explain else []),
+    ]
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for role, choice in resolved.choices.items():
         why = resolved.why[role]

@@ -23,7 +23,12 @@ LOOK_SECONDS = 0.1
 
 @click.command()
 @click.argument("workflow")
-@click.option("--request", required=True, metavar="TEXT|FILE|-", help="JSON, plain text, a file with either, or - for standard input.")
+@click.option(
+    "--request",
+    required=True,
+    metavar="TEXT|FILE|-",
+    help="JSON, plain text, a file with either, or - for standard input.",
+)
 @click.option("--key", help="Starts the request once, however often it is given.")
 @app_option
 @policy_option
@@ -31,7 +36,14 @@ LOOK_SECONDS = 0.1
 @store_option
 @json_option
 def run(
-    workflow: str, request: str, key: str | None, factory: str | None, policy_file: str, environment: str, store: str | None, as_json: bool
+    workflow: str,
+    request: str,
+    key: str | None,
+    factory: str | None,
+    policy_file: str,
+    environment: str,
+    store: str | None,
+    as_json: bool,
 ) -> int:
     """Start WORKFLOW on one request and wait until it ended or needs somebody.
 

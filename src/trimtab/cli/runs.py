@@ -18,7 +18,9 @@ def runs() -> None:
 @runs.command(name="list")
 @click.option("--status", help="Only runs that stand so, `running` included.")
 @click.option("--workflow", help="Only runs of this workflow.")
-@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many, newest first.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many, newest first."
+)
 @policy_option
 @store_option
 @json_option

@@ -151,10 +151,16 @@ def _use(requested: str, response: str | None) -> str:
 
 def _subtask(subtask: SubtaskLine) -> str:
     needs = f" [dim]needs {', '.join(subtask.needs)}[/]" if len(subtask.needs) > 1 else ""
-    parts = [f"[bold]{escape(subtask.id)}[/] {escape(subtask.specialist)}.{escape(subtask.action)}{needs}", coloured(subtask.state)]
+    parts = [
+        f"[bold]{escape(subtask.id)}[/] {escape(subtask.specialist)}.{escape(subtask.action)}{needs}",
+        coloured(subtask.state),
+    ]
     if subtask.attempts:
         attempts = subtask.retries + 1
-        parts += [f"{attempts} attempt{'s' if attempts > 1 else ''}", f"[dim]{', '.join(map(_asked, subtask.models))}[/]"]
+        parts += [
+            f"{attempts} attempt{'s' if attempts > 1 else ''}",
+            f"[dim]{', '.join(map(_asked, subtask.models))}[/]",
+        ]
         parts += [f"{subtask.tokens:,} tokens", dollars(subtask.cost)]
     if subtask.status:
         parts.append(coloured(subtask.status))

@@ -15,10 +15,18 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--book", metavar="FILE", help="The answer book, JSONL (docs/reference/answer-book.md).  [default: the charter example's]")
-@click.option("--profile", default="perfect", show_default=True, metavar="NAME|FILE", help="How well and how fast its models do.")
+@click.option(
+    "--book",
+    metavar="FILE",
+    help="The answer book, JSONL (docs/reference/answer-book.md).  [default: the charter example's]",
+)
+@click.option(
+    "--profile", default="perfect", show_default=True, metavar="NAME|FILE", help="How well and how fast its models do."
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed gives the same answers.")
-@click.option("--pace", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Scales all waiting; 0 does not wait.")
+@click.option(
+    "--pace", type=click.FloatRange(min=0), default=1.0, show_default=True, help="Scales all waiting; 0 does not wait."
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="A loopback address.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8787, show_default=True, help="0 takes any free one.")
 @json_option

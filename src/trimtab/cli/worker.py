@@ -34,7 +34,9 @@ async def _work(app: App, *, as_json: bool) -> None:
     async with app:
         names, waiting = sorted(app.workflows), app.engine.unfinished
         if as_json:
-            print_json({"workflows": names, "store": str(app.store), "environment": app.environment, "unfinished": waiting})
+            print_json(
+                {"workflows": names, "store": str(app.store), "environment": app.environment, "unfinished": waiting}
+            )
         where = f"{app.store}, environment {app.environment}, {waiting} unfinished runs"
         click.echo(f"working on {', '.join(names)} in {where}; stop with Ctrl-C", err=True)
         stopped = asyncio.ensure_future(stop.wait())

@@ -102,14 +102,19 @@ def reference(value: object) -> Reference | None:
 
 def find_references(value: Json) -> Iterator[Reference]:
     """Every reference inside a JSON value, at any depth."""
-    if found := reference(value):
-        yield found
+    return (found for text in strings(value) if (found := reference(text)))
+
+
+def strings(value: Json) -> Iterator[str]:
+    """Every string inside a JSON value, at any depth, keys aside."""
+    if isinstance(value, str):
+        yield value
     elif isinstance(value, Mapping):
         for inner in value.values():
-            yield from find_references(inner)
+            yield from strings(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from find_references(inner)
+            yield from strings(inner)
 
 
 def resolve(value: Json, results: Mapping[str, Json]) -> Json:

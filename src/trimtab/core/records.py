@@ -130,6 +130,4 @@ class OutcomeFact:
     at: datetime
 
 
-Fact: TypeAlias = (
-    RunFact | ExposureFact | PlanFact | SubtaskFact | ModelCallFact | ToolCallFact | OutcomeFact
-)
+Fact: TypeAlias = RunFact | ExposureFact | PlanFact | SubtaskFact | ModelCallFact | ToolCallFact | OutcomeFact

@@ -10,78 +10,20 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from pydantic_core import PydanticSerializationError, to_json
-
-from trimtab.core.errors import KeyReusedError, StoreBrokenError, StoreError, UnknownRunError
-from trimtab.core.ports import Clock, Conductor, FactWriter, NewRun, Parked, Standing, StepWork, Worked
-from trimtab.core.records import Fact
-from trimtab.core.values import Json, dumps
+from trimtab.core.errors import StoreBrokenError, StoreError
+from trimtab.core.ports import Clock, Conductor, FactWriter, NewRun, Parked, Standing
+from trimtab.core.values import Json
 from trimtab.engine import store
+from trimtab.engine.handin import CANCEL, accept_run, add_event, check_key, unknown
+from trimtab.engine.steps import Live, RunSteps
 from trimtab.engine.writer import GroupWriter, Write
 
-CANCEL = "cancel"
 Waiter: TypeAlias = "tuple[bool, asyncio.Future[Standing]]"
-
-
-@dataclass(slots=True)
-class _Live:
-    """A run in memory."""
-
-    seq: int
-    run_id: str
-    payload: str
-    replay: bool
-    events: dict[str, Json] = field(default_factory=dict[str, Json])
-    task: asyncio.Task[None] | None = None
-    performing: bool = False
-
-
-class RunSteps:
-    """`core.ports.Steps` for one execution of one run."""
-
-    def __init__(self, live: _Live, known: dict[str, Json], writer: GroupWriter, clock: Clock) -> None:
-        self.run_id = live.run_id
-        self._live = live
-        self._known = known
-        self._writer = writer
-        self._clock = clock
-
-    async def step(self, name: str, work: StepWork, *, effect: bool = False) -> Json:
-        """Do `work` once, whatever crashes."""
-        if name in self._known:
-            return self._known[name]
-        if effect:
-            return await _finished(self._do(name, work))
-        return await self._do(name, work)
-
-    async def _do(self, name: str, work: StepWork) -> Json:
-        worked: Worked = await work()
-        row = (self._live.seq, name, _text(worked.result))
-        await self._writer.commit(Write(step=row, facts=worked.facts))
-        return worked.result
-
-    def record(self, *facts: Fact) -> None:
-        """Write facts without waiting."""
-        self._writer.post(Write(facts=facts))
-
-    async def sleep_until(self, at: datetime) -> None:
-        """Wait for a journaled time."""
-        await self._clock.sleep_until(at)
-
-    def event(self, name: str) -> Json:
-        """Give what was delivered under `name`."""
-        return self._live.events.get(name)
-
-    def count_events(self, prefix: str) -> int:
-        """Count what was delivered under names that start so."""
-        return sum(name.startswith(prefix) for name in self._live.events)
 
 
 class EmbeddedEngine:
@@ -97,8 +39,8 @@ class EmbeddedEngine:
         self._limit = running_limit
         self._lock = store.Lock(path)
         self._writer: GroupWriter
-        self._queue: deque[_Live] = deque()
-        self._live: dict[str, _Live] = {}
+        self._queue: deque[Live] = deque()
+        self._live: dict[str, Live] = {}
         self._parked: dict[str, tuple[int, frozenset[str]]] = {}
         self._timers: list[tuple[datetime, str]] = []
         self._timers_changed = asyncio.Event()
@@ -156,9 +98,11 @@ class EmbeddedEngine:
             seq, run_id, _ = accepted
             if seq:
                 self._unended.add(run_id)
-                self._enqueue(_Live(seq, run_id, run.payload, replay=False))
+                self._enqueue(Live(seq, run_id, run.payload, replay=False))
 
-        _, run_id, fingerprint = await self._writer.commit(Write(change=lambda c: _accept(c, run, self._facts)), begin)
+        _, run_id, fingerprint = await self._writer.commit(
+            Write(change=lambda c: accept_run(c, run, self._facts)), begin
+        )
         check_key(run, fingerprint)
         return run_id
 
@@ -172,7 +116,7 @@ class EmbeddedEngine:
             saved = await self._writer.commit(Write(change=lambda c: store.load_run(c, run_id)))
             if saved is None:
                 self._waiters.pop(run_id, None)
-                raise _unknown(run_id)
+                raise unknown(run_id)
             if saved.standing and (saved.state == "ended" or (run_id in self._parked and not final)):
                 self._tell(run_id, saved.standing)
         return await waiter
@@ -181,14 +125,14 @@ class EmbeddedEngine:
         """Hand over an event, once."""
         state, seq = await self._hand_over(run_id, event, payload)
         if state is None:
-            raise _unknown(run_id)
+            raise unknown(run_id)
         return bool(seq)
 
     async def cancel(self, run_id: str, by: str) -> bool:
         """End a run before its time."""
         state, _ = await self._hand_over(run_id, CANCEL, by)
         if state is None:
-            raise _unknown(run_id)
+            raise unknown(run_id)
         return state != "ended"
 
     async def _hand_over(self, run_id: str, event: str, payload: Json) -> tuple[str | None, int]:
@@ -197,7 +141,7 @@ class EmbeddedEngine:
                 self._own_events.add(seq)
                 self._arrived(run_id, event, payload)
 
-        return await self._writer.commit(Write(change=lambda c: _insert_event(c, run_id, event, payload)), arrive)
+        return await self._writer.commit(Write(change=lambda c: add_event(c, run_id, event, payload)), arrive)
 
     # -- runs ------------------------------------------------------------------------------------------------------
 
@@ -210,9 +154,9 @@ class EmbeddedEngine:
         if saved.state == "parked" and isinstance(standing, Parked) and not _due(standing, events, self._clock.now()):
             self._park(saved.seq, saved.run_id, standing)
         else:
-            self._queue.append(_Live(saved.seq, saved.run_id, saved.payload, replay=True, events=events))
+            self._queue.append(Live(saved.seq, saved.run_id, saved.payload, replay=True, events=events))
 
-    def _enqueue(self, live: _Live) -> None:
+    def _enqueue(self, live: Live) -> None:
         self._queue.append(live)
         self._pump()
 
@@ -223,7 +167,7 @@ class EmbeddedEngine:
                 self._live[live.run_id] = live
                 live.task = self._spawn(self._run(live))
 
-    async def _run(self, live: _Live) -> None:
+    async def _run(self, live: Live) -> None:
         try:
             standing = await self._perform(live)
             try:
@@ -248,7 +192,7 @@ class EmbeddedEngine:
         self._tell(live.run_id, standing)
         self._pump()
 
-    async def _perform(self, live: _Live) -> Standing:
+    async def _perform(self, live: Live) -> Standing:
         known: dict[str, Json] = {}
         if live.replay:
             known = await self._writer.commit(Write(change=lambda c: store.load_steps(c, live.seq)))
@@ -277,7 +221,7 @@ class EmbeddedEngine:
                 saved, events = await self._writer.commit(
                     Write(change=lambda c: (store.load_run(c, run_id), store.load_events(c, run_id)))
                 )
-                self._enqueue(_Live(seq, run_id, saved.payload, replay=True, events=events))
+                self._enqueue(Live(seq, run_id, saved.payload, replay=True, events=events))
 
         if not self._closing:
             self._spawn(reload())
@@ -377,61 +321,6 @@ class EmbeddedEngine:
         return task
 
 
-def hand_in(path: Path, facts: FactWriter, change: Callable[[Any], Any]) -> Any:
-    """Do one change to a file that another process runs; its worker notices within a tenth of a second."""
-    connection = store.connect(path, facts)
-    try:
-        with store.explained(path):
-            connection.execute("BEGIN IMMEDIATE")
-            given = change(connection)
-            connection.execute("COMMIT")
-    finally:
-        connection.close()
-    return given
-
-
-def hand_in_run(path: Path, facts: FactWriter, run: NewRun) -> str:
-    """Accept a run for the process that runs the file. Raises KeyReusedError."""
-    _, run_id, fingerprint = hand_in(path, facts, lambda c: _accept(c, run, facts))
-    check_key(run, fingerprint)
-    return run_id
-
-
-def hand_in_event(path: Path, facts: FactWriter, run_id: str, event: str, payload: Json) -> bool:
-    """Deliver an event by way of the file. Raises UnknownRunError."""
-    state, seq = hand_in(path, facts, lambda c: _insert_event(c, run_id, event, payload))
-    if state is None:
-        raise _unknown(run_id)
-    return bool(seq)
-
-
-def _insert_event(connection: Any, run_id: str, event: str, payload: Json) -> tuple[str | None, int]:
-    # Gives the state of the run (None: there is none) and the seq of the event (0: it was not added).
-    state = store.load_state(connection, run_id)
-    added = state is not None and not (event == CANCEL and state == "ended")
-    return state, store.insert_event(connection, run_id, event, payload) if added else 0
-
-
-def _unknown(run_id: str) -> UnknownRunError:
-    return UnknownRunError(f"no run {run_id!r}", hint="trimtab runs list")
-
-
-def check_key(run: NewRun, fingerprint: str) -> None:
-    """Raise KeyReusedError where the key belongs to a different request."""
-    if fingerprint != run.fingerprint:
-        raise KeyReusedError(
-            f"key {run.key!r} of {run.workflow!r} started a different request before",
-            hint="give each request a key of its own, or leave the key out",
-        )
-
-
-def _accept(connection: Any, run: NewRun, facts: FactWriter) -> tuple[int, str, str]:
-    known = store.insert_run(connection, run)
-    if known[0]:
-        facts.write(connection, run.facts)
-    return known
-
-
 def _standing_write(seq: int, standing: Standing) -> Write:
     return Write(facts=standing.facts, change=lambda c: store.set_standing(c, seq, standing))
 
@@ -440,27 +329,3 @@ def _due(standing: Parked, events: dict[str, Json], now: datetime) -> bool:
     if CANCEL in events or not standing.events.isdisjoint(events):
         return True
     return standing.until is not None and standing.until <= now
-
-
-def _text(result: Json) -> str:
-    # pydantic's writer is five times as fast as json's on some KB, but it refuses half of a surrogate pair.
-    try:
-        return to_json(result, inf_nan_mode="constants").decode()
-    except PydanticSerializationError:
-        return dumps(result)
-
-
-async def _finished(work: Any) -> Json:
-    # An effect is let finish and is committed, however often its run is cancelled meanwhile.
-    task = asyncio.ensure_future(work)
-    cancelled = False
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError:
-            cancelled = True
-    if cancelled:
-        if not task.cancelled():
-            task.exception()  # seen: the run is being cancelled anyway
-        raise asyncio.CancelledError
-    return task.result()

@@ -163,6 +163,7 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
         connection.execute("BEGIN IMMEDIATE")
         # Read again under the lock: another process may have been faster.
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            _refuse_foreign(connection, path)
             statement = ""
             for line in resources.files(__package__ or "").joinpath("schema.sql").read_text().splitlines(keepends=True):
                 statement += line
@@ -171,6 +172,14 @@ def _migrate(connection: sqlite3.Connection, path: Path) -> None:
                     statement = ""
             connection.execute(f"PRAGMA user_version={VERSION}")
         connection.execute("COMMIT")
+
+
+def _refuse_foreign(connection: sqlite3.Connection, path: Path) -> None:
+    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        connection.execute("ROLLBACK")
+        raise StoreBrokenError(
+            f"{str(path)!r} is a database of another program", hint="name another store: this one is left as it is"
+        )
 
 
 def insert_run(connection: sqlite3.Connection, run: NewRun) -> tuple[int, str, str]:

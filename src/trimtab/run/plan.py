@@ -10,7 +10,7 @@ from typing import Any, TypeAlias, cast
 from trimtab.core.messages import Answered, Message, ModelCall, Said, ToolReturned
 from trimtab.core.outcome import Failed
 from trimtab.core.pin import ORCHESTRATOR
-from trimtab.core.plan import REQUEST, Plan, Subtask, find_references
+from trimtab.core.plan import REQUEST, Plan, Subtask, find_references, strings
 from trimtab.core.records import PlanFact
 from trimtab.core.values import Json
 from trimtab.run import prompt
@@ -201,7 +201,10 @@ class _Declared:
 
     def _references(self, subtask: Subtask, sees: frozenset[str] | None) -> list[str]:
         ancestors = self.plan.ancestors(subtask.id)
-        wrong: list[str] = []
+        bare = {f"${s.id}" for s in self.plan.subtasks}.intersection(strings(subtask.inputs))
+        wrong = [
+            f"subtask {subtask.id!r}: {text!r} names a subtask and no field of its result" for text in sorted(bare)
+        ]
         for pointer in dict.fromkeys(subtask.references()):
             if pointer.subtask != REQUEST and pointer.subtask not in ancestors:
                 why = "names no subtask among its needs"

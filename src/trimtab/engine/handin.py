@@ -1,0 +1,71 @@
+"""Runs and events put into the file: by the engine itself, and by other processes for the worker that runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from trimtab.core.errors import KeyReusedError, UnknownRunError
+from trimtab.core.ports import FactWriter, NewRun
+from trimtab.core.values import Json
+from trimtab.engine import store
+
+CANCEL = "cancel"
+
+
+def hand_in(path: Path, facts: FactWriter, change: Callable[[Any], Any]) -> Any:
+    """Do one change to a file that another process runs; its worker notices within a tenth of a second."""
+    connection = store.connect(path, facts)
+    try:
+        with store.explained(path):
+            connection.execute("BEGIN IMMEDIATE")
+            given = change(connection)
+            connection.execute("COMMIT")
+    finally:
+        connection.close()
+    return given
+
+
+def hand_in_run(path: Path, facts: FactWriter, run: NewRun) -> str:
+    """Accept a run for the process that runs the file. Raises KeyReusedError."""
+    _, run_id, fingerprint = hand_in(path, facts, lambda c: accept_run(c, run, facts))
+    check_key(run, fingerprint)
+    return run_id
+
+
+def hand_in_event(path: Path, facts: FactWriter, run_id: str, event: str, payload: Json) -> bool:
+    """Deliver an event by way of the file. Raises UnknownRunError."""
+    state, seq = hand_in(path, facts, lambda c: add_event(c, run_id, event, payload))
+    if state is None:
+        raise unknown(run_id)
+    return bool(seq)
+
+
+def add_event(connection: Any, run_id: str, event: str, payload: Json) -> tuple[str | None, int]:
+    """Add an event; gives the state of the run (None: there is none) and the seq of the event (0: it was not added)."""
+    state = store.load_state(connection, run_id)
+    added = state is not None and not (event == CANCEL and state == "ended")
+    return state, store.insert_event(connection, run_id, event, payload) if added else 0
+
+
+def unknown(run_id: str) -> UnknownRunError:
+    """Say that there is no such run."""
+    return UnknownRunError(f"no run {run_id!r}", hint="trimtab runs list")
+
+
+def check_key(run: NewRun, fingerprint: str) -> None:
+    """Raise KeyReusedError where the key belongs to a different request."""
+    if fingerprint != run.fingerprint:
+        raise KeyReusedError(
+            f"key {run.key!r} of {run.workflow!r} started a different request before",
+            hint="give each request a key of its own, or leave the key out",
+        )
+
+
+def accept_run(connection: Any, run: NewRun, facts: FactWriter) -> tuple[int, str, str]:
+    """Add a run and its first facts, unless its key is known; gives (seq or 0, run id, fingerprint) of the run with the key."""
+    known = store.insert_run(connection, run)
+    if known[0]:
+        facts.write(connection, run.facts)
+    return known
