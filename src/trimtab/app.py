@@ -15,16 +15,17 @@ from trimtab.core.errors import DeclarationError, PlanError, RunError, UsageErro
 from trimtab.core.outcome import Status
 from trimtab.core.pin import ORCHESTRATOR, Pin
 from trimtab.core.ports import Clock, Ended, ModelClient, NewRun, Parked, PriceList, Standing
-from trimtab.core.records import ExposureFact, RunFact
+from trimtab.core.records import DecisionFact, ExposureFact, RunFact
 from trimtab.core.values import Json, digest, dumps
 from trimtab.engine.embedded import EmbeddedEngine
-from trimtab.engine.handin import hand_in_event, hand_in_run
+from trimtab.engine.handin import CANCEL, Event, hand_in_event, hand_in_run
 from trimtab.journal.writer import SqliteFacts
 from trimtab.models.catalogue import GenaiPrices
 from trimtab.models.client import Provider, ProviderClient
 from trimtab.policy.load import check, load
 from trimtab.policy.resolve import make_pin, resolve
 from trimtab.policy.spec import Policy
+from trimtab.run.call import APPROVAL
 from trimtab.run.loop import RunLoop
 from trimtab.run.prompt import prompt_digests
 from trimtab.run.retry import Limits
@@ -78,9 +79,9 @@ class Run(Generic[R]):
     async def decide(self, *, approved: bool, by: str) -> int:
         """Approve or deny every call this run holds now; gives how many decisions were new."""
         standing = await self.settled()
-        events = standing.events if isinstance(standing, Parked) else frozenset[str]()
-        decision: Json = {"approved": approved, "by": by}
-        return sum([await self.app.engine.deliver(self.id, event, decision) for event in sorted(events)])
+        events = sorted(standing.events) if isinstance(standing, Parked) else []
+        held = [event.removeprefix(APPROVAL) for event in events if event.startswith(APPROVAL)]
+        return sum([await self.app.decide(self.id, key, approved=approved, by=by) for key in held])
 
     async def cancel(self, by: str) -> bool:
         """End it before its time; False when it has ended already."""
@@ -185,6 +186,11 @@ class App:
             self.store, self._facts, self._new(declared, declared.dump_request(declared.read_request(request)), key)
         )
 
+    async def decide(self, run_id: str, key: str, *, approved: bool, by: str) -> bool:
+        """Approve or deny one held call, by its idempotency key; False when it was decided before."""
+        decided = _decision(run_id, key, approved, by, self.clock.now())
+        return await self.engine.deliver(run_id, decided.name, decided.payload, decided.facts)
+
     def run(self, run_id: str, workflow: str) -> Run[Any]:
         """Take up a run that was started before."""
         return Run(run_id, "", self, self.workflow(workflow))
@@ -219,5 +225,15 @@ class App:
 
 
 def cancel_elsewhere(store: Path, run_id: str, by: str) -> bool:
-    """Cancel a run of the worker that runs the store, from another process; False when it was asked before."""
-    return hand_in_event(store, SqliteFacts(), run_id, "cancel", by)
+    """Cancel a run by way of its store, from any process; False when it was asked before or the run has ended."""
+    return hand_in_event(store, SqliteFacts(), Event(run_id, CANCEL, by))
+
+
+def decide_elsewhere(store: Path, run_id: str, key: str, *, approved: bool, by: str) -> bool:
+    """Decide a held call by way of its store, from any process; False when it was decided before or the run has ended."""
+    return hand_in_event(store, SqliteFacts(), _decision(run_id, key, approved, by, datetime.now(UTC)))
+
+
+def _decision(run_id: str, key: str, approved: bool, by: str, at: datetime) -> Event:  # noqa: FBT001 - private, called by name
+    payload: Json = {"approved": approved, "by": by}
+    return Event(run_id, APPROVAL + key, payload, [DecisionFact(run_id, key, approved, by, at)])

@@ -92,7 +92,9 @@ async def decide(store: str) -> None:
     """Approve every held call of the runs named on stdin, and cancel those without events."""
     for run_id, events in json.loads(sys.stdin.read()).items():
         for event in events:
-            handin.hand_in_event(Path(store), SqliteFacts(), run_id, event, {"approved": True, "by": "elsewhere"})
+            handin.hand_in_event(
+                Path(store), SqliteFacts(), handin.Event(run_id, event, {"approved": True, "by": "elsewhere"})
+            )
         if not events:
             cancel_elsewhere(Path(store), run_id, "elsewhere")
 

@@ -25,7 +25,7 @@ from trimtab.core.errors import StoreBrokenError, StoreLockedError, UnknownRunEr
 from trimtab.core.outcome import Status
 from trimtab.core.ports import Ended, NewRun, Parked, Steps
 from trimtab.engine.embedded import EmbeddedEngine
-from trimtab.engine.handin import hand_in_event, hand_in_run
+from trimtab.engine.handin import Event, hand_in_event, hand_in_run
 from trimtab.journal.writer import SqliteFacts
 from trimtab.testing import StillClock, app_for_tests
 
@@ -360,7 +360,7 @@ async def test_an_event_for_a_run_that_is_not_there_is_an_error(tmp_path):
         with pytest.raises(UnknownRunError, match="'typo'"):
             cancel_elsewhere(tmp_path / "t.db", "typo", "olga")
         with pytest.raises(UnknownRunError):
-            hand_in_event(tmp_path / "t.db", SqliteFacts(), "typo", "approval/x", None)
+            hand_in_event(tmp_path / "t.db", SqliteFacts(), Event("typo", "approval/x", None))
         run = await app.start(Booking, Order("x"))
         assert not isinstance(await run.settled(), Parked)
 

@@ -15,6 +15,7 @@ _COMMANDS = {
     "demo": "Book 30 charters on a simulated model, on this machine, and score them.",
     "run": "Start a workflow on one request and wait until it ended or needs somebody.",
     "runs": "List, show and cancel runs.",
+    "approvals": "List, show and decide the calls that wait for a person.",
     "worker": "Work on every run of a store until stopped.",
     "policy": "Check the policy file and show which model plays each role, and why.",
     "simulate": "Serve simulated models on loopback, as the Messages API does.",

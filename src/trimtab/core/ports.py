@@ -162,8 +162,11 @@ class Engine(Protocol):
         """Wait until the run ended or (unless `final`) waits for somebody, and give how it stands."""
         ...
 
-    async def deliver(self, run_id: str, event: str, payload: Json) -> bool:
-        """Hand an event to a run, durably, once: False when one of this name was delivered before."""
+    async def deliver(self, run_id: str, event: str, payload: Json, facts: Sequence[Fact] = ()) -> bool:
+        """Hand an event to a run, durably and with its facts, once.
+
+        False when one of this name was delivered before, or the run has ended.
+        """
         ...
 
     async def cancel(self, run_id: str, by: str) -> bool:

@@ -130,4 +130,17 @@ class OutcomeFact:
     at: datetime
 
 
-Fact: TypeAlias = RunFact | ExposureFact | PlanFact | SubtaskFact | ModelCallFact | ToolCallFact | OutcomeFact
+@dataclass(frozen=True, slots=True)
+class DecisionFact:
+    """A person decided a held call. `key` is the call's idempotency key, which its arguments are part of."""
+
+    run_id: str
+    key: str
+    approved: bool
+    by: str
+    at: datetime
+
+
+Fact: TypeAlias = (
+    RunFact | ExposureFact | PlanFact | SubtaskFact | ModelCallFact | ToolCallFact | OutcomeFact | DecisionFact
+)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import deque
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -17,9 +18,10 @@ from typing import Any, TypeAlias
 
 from trimtab.core.errors import StoreBrokenError, StoreError
 from trimtab.core.ports import Clock, Conductor, FactWriter, NewRun, Parked, Standing
+from trimtab.core.records import Fact
 from trimtab.core.values import Json
 from trimtab.engine import store
-from trimtab.engine.handin import CANCEL, accept_run, add_event, check_key, unknown
+from trimtab.engine.handin import CANCEL, Event, accept_run, add_event, check_key, unknown
 from trimtab.engine.steps import Live, RunSteps
 from trimtab.engine.writer import GroupWriter, Write
 
@@ -121,27 +123,27 @@ class EmbeddedEngine:
                 self._tell(run_id, saved.standing)
         return await waiter
 
-    async def deliver(self, run_id: str, event: str, payload: Json) -> bool:
+    async def deliver(self, run_id: str, event: str, payload: Json, facts: Sequence[Fact] = ()) -> bool:
         """Hand over an event, once."""
-        state, seq = await self._hand_over(run_id, event, payload)
+        state, seq = await self._hand_over(Event(run_id, event, payload, facts))
         if state is None:
             raise unknown(run_id)
         return bool(seq)
 
     async def cancel(self, run_id: str, by: str) -> bool:
         """End a run before its time."""
-        state, _ = await self._hand_over(run_id, CANCEL, by)
+        state, _ = await self._hand_over(Event(run_id, CANCEL, by))
         if state is None:
             raise unknown(run_id)
         return state != "ended"
 
-    async def _hand_over(self, run_id: str, event: str, payload: Json) -> tuple[str | None, int]:
+    async def _hand_over(self, event: Event) -> tuple[str | None, int]:
         def arrive(handed: tuple[str | None, int]) -> None:
             if seq := handed[1]:
                 self._own_events.add(seq)
-                self._arrived(run_id, event, payload)
+                self._arrived(event.run_id, event.name, event.payload)
 
-        return await self._writer.commit(Write(change=lambda c: add_event(c, run_id, event, payload)), arrive)
+        return await self._writer.commit(Write(change=lambda c: add_event(c, event, self._facts)), arrive)
 
     # -- runs ------------------------------------------------------------------------------------------------------
 

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from trimtab.core.errors import KeyReusedError, UnknownRunError
 from trimtab.core.ports import FactWriter, NewRun
+from trimtab.core.records import Fact
 from trimtab.core.values import Json
 from trimtab.engine import store
 
 CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something to deliver to a run, with the facts that tell of it."""
+
+    run_id: str
+    name: str
+    payload: Json
+    facts: Sequence[Fact] = ()
 
 
 def hand_in(path: Path, facts: FactWriter, change: Callable[[Any], Any]) -> Any:
@@ -34,19 +46,22 @@ def hand_in_run(path: Path, facts: FactWriter, run: NewRun) -> str:
     return run_id
 
 
-def hand_in_event(path: Path, facts: FactWriter, run_id: str, event: str, payload: Json) -> bool:
+def hand_in_event(path: Path, facts: FactWriter, event: Event) -> bool:
     """Deliver an event by way of the file. Raises UnknownRunError."""
-    state, seq = hand_in(path, facts, lambda c: add_event(c, run_id, event, payload))
+    state, seq = hand_in(path, facts, lambda c: add_event(c, event, facts))
     if state is None:
-        raise unknown(run_id)
+        raise unknown(event.run_id)
     return bool(seq)
 
 
-def add_event(connection: Any, run_id: str, event: str, payload: Json) -> tuple[str | None, int]:
+def add_event(connection: Any, event: Event, facts: FactWriter) -> tuple[str | None, int]:
     """Add an event; gives the state of the run (None: there is none) and the seq of the event (0: it was not added)."""
-    state = store.load_state(connection, run_id)
-    added = state is not None and not (event == CANCEL and state == "ended")
-    return state, store.insert_event(connection, run_id, event, payload) if added else 0
+    state = store.load_state(connection, event.run_id)
+    wanted = state is not None and state != "ended"
+    seq = store.insert_event(connection, event.run_id, event.name, event.payload) if wanted else 0
+    if seq:
+        facts.write(connection, event.facts)
+    return state, seq
 
 
 def unknown(run_id: str) -> UnknownRunError:

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 from trimtab.core.outcome import Status
 from trimtab.core.records import (
+    DecisionFact,
     ExposureFact,
     Fact,
     ModelCallFact,
@@ -42,6 +43,7 @@ TABLES: dict[type[Fact], Table] = {
     ToolCallFact: Table("tool_call", ("run_id", "step")),
     # `final` too: a run that waited and then ended without a decision (cancelled, deferred) has one number for both.
     OutcomeFact: Table("outcome", ("run_id", "number", "final")),
+    DecisionFact: Table("decision", ("run_id", "key")),
 }
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from trimtab.core.outcome import Status
-from trimtab.core.records import ExposureFact, ModelCallFact, OutcomeFact, PlanFact, ToolCallFact
+from trimtab.core.records import DecisionFact, ExposureFact, ModelCallFact, OutcomeFact, PlanFact, ToolCallFact
 from trimtab.core.values import Json
 
 RUNNING = "running"
@@ -38,6 +38,28 @@ class RunLine:
     tokens: int
     cost: Decimal | None
     simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCall:
+    """A call that waits, or waited, for a person. `key` names it with its arguments; `decision` None: nobody decided yet.
+
+    `open` says whether deciding still does something: the run goes on, and nobody decided.
+    """
+
+    key: str
+    run_id: str
+    workflow: str
+    run_key: str
+    subtask: str
+    role: str
+    tool: str
+    effect: str
+    arguments: Json
+    reason: str
+    since: datetime
+    open: bool
+    decision: DecisionFact | None
 
 
 @dataclass(frozen=True, slots=True)

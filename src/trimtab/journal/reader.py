@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from typing import Any, Self, TypeVar
 from trimtab.core.errors import StoreBrokenError, UnknownRunError, UsageError
 from trimtab.core.outcome import Status
 from trimtab.core.records import (
+    DecisionFact,
     ExposureFact,
     Fact,
     ModelCallFact,
@@ -27,7 +29,7 @@ from trimtab.core.records import (
 )
 from trimtab.journal.columns import TABLES, encodable, kept, names
 from trimtab.journal.detail import subtask_lines
-from trimtab.journal.lines import RUNNING, RunDetail, RunLine
+from trimtab.journal.lines import RUNNING, HeldCall, RunDetail, RunLine
 from trimtab.journal.migrate import HAS_JOURNAL, pending, shipped
 
 F = TypeVar("F", bound=Fact)
@@ -103,6 +105,25 @@ class Journal:
                 tool_calls=tool_calls,
                 outcomes=self._facts(OutcomeFact, run_id, "final, number"),
             )
+
+    def held(self, *, every: bool = False) -> list[HeldCall]:
+        """Give the calls that wait for a person, oldest first; `every`: those decided or past deciding, too."""
+        with self._explained():
+            calls = [_held(row) for row in self._connection.execute(_query("held"))]
+        return [call for call in calls if call.open or every]
+
+    def held_call(self, given: str) -> HeldCall:
+        """Give one held call by its key or the start of it. Raises UsageError where that is none or several."""
+        found = [call for call in self.held(every=True) if given and call.key.startswith(given)]
+        if len(found) == 1:
+            return found[0]
+        several = ", ".join(call.key for call in found)
+        what = (
+            f"{given!r} may be any of {several}"
+            if found
+            else f"no held call has the key {given!r}, or one that starts so"
+        )
+        raise UsageError(f"{str(self.path)!r}: {what}", hint="trimtab approvals list")
 
     def close(self) -> None:
         """Let the file go."""
@@ -191,6 +212,41 @@ class _ExactSum:
 @cache
 def _query(name: str) -> str:
     return (files("trimtab.journal") / "queries" / f"{name}.sql").read_text("utf-8")
+
+
+def _held(row: tuple[Any, ...]) -> HeldCall:
+    (
+        key,
+        run_id,
+        workflow,
+        run_key,
+        subtask,
+        role,
+        tool,
+        effect,
+        arguments,
+        reason,
+        since,
+        approved,
+        by,
+        at,
+        still_open,
+    ) = row
+    return HeldCall(
+        key=key,
+        run_id=run_id,
+        workflow=workflow,
+        run_key=run_key,
+        subtask=subtask,
+        role=role,
+        tool=tool,
+        effect=effect,
+        arguments=json.loads(arguments),
+        reason=reason,
+        since=datetime.fromisoformat(since),
+        open=bool(still_open),
+        decision=None if by is None else DecisionFact(run_id, key, bool(approved), by, datetime.fromisoformat(at)),
+    )
 
 
 def _as_it_is(value: Any) -> Any:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from trimtab.core.outcome import Status
 from trimtab.core.ports import FactWriter
 from trimtab.core.records import (
+    DecisionFact,
     ExposureFact,
     Fact,
     ModelCallFact,
@@ -51,6 +52,7 @@ FACTS: list[Fact] = [
     CALL,
     TOOL,
     END,
+    DecisionFact("r1", "k1", approved=True, by="olga", at=AT),
 ]
 
 
@@ -128,6 +130,7 @@ def test_values_are_kept_as_the_schema_says(connection: sqlite3.Connection):
             at,
         ),
         ("r1", 0, 1, "completed", "null", "", "", 1, 0, 2, at),
+        ("r1", "k1", 1, "olga", at),
     ]
 
 
