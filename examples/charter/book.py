@@ -18,7 +18,8 @@ def answer_book(lines: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def entry(line: Mapping[str, Any]) -> dict[str, Any]:
     """Write the entry of one request. Labels (id, tags, intent) stay out of it."""
     if not line["expected_subtasks"]:
-        return {"request": line["text"], "clarify": list(line["expected_outcome"].get("clarify", ()))}
+        asked = line["expected_outcome"].get("clarify") or ["What exactly do you wish for?"]
+        return {"request": line["text"], "clarify": list(asked)}
     return {
         "request": line["text"],
         "plan": plan(line),
@@ -53,4 +54,4 @@ def instruction(action: str) -> str:
 def read_lines(path: Path | None = None) -> list[dict[str, Any]]:
     """Read requests, one a line: those that ship with the application, or another file."""
     text = (path or Path(__file__).with_name("requests.jsonl")).read_text("utf-8")
-    return [json.loads(line) for line in text.splitlines() if line.strip()]
+    return [json.loads(line) for line in text.split("\n") if line.strip()]

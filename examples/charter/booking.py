@@ -77,13 +77,13 @@ class Booking(Specialist[Any], Enquiries, role="booking", risk="high"):
         if first is not None:
             return Created(first.id, first.status, first.total, first.revenue)
         slot = Slot(vessel, start, end)
-        if wrong := moving.unfit(books, slot, party_size):
+        market = source != "direct"
+        if wrong := moving.unfit(books, slot, party_size, short=market):
             return wrong
         sender = step.request_as(BookingRequest).sender
         own = moving.own_hold(books, slot, sender)
         if taken := moving.collision(books, slot, but_entry=own):
             return taken
-        market = source != "direct"
         list_total = list_price(books.world, (vessel,), duration(start, end))
         expires = None if market else books.now + timedelta(hours=float(books.world.policies.hold_hours))
         record = Record(
@@ -106,7 +106,7 @@ class Booking(Specialist[Any], Enquiries, role="booking", risk="high"):
         if own is None:
             books.take(slot, firm=False, booking_id=record.id, expires=expires, party=party_size, sender=sender)
         else:
-            books.mark(own, state="hold", booking_id=record.id, expires=expires)
+            books.adopt(own, record.id, expires)
         return Created(record.id, record.status, record.total, record.revenue)
 
     @create.compensate
@@ -117,7 +117,7 @@ class Booking(Specialist[Any], Enquiries, role="booking", risk="high"):
         assert booking is not None
         for claim in books.entries(booking.id):
             if claim.entry == note["adopted"]:
-                books.mark(claim.entry, state="hold", booking_id=None, expires=claim.expires)
+                books.adopt(claim.entry, None, claim.expires)
             else:
                 books.release(claim)
         if note["note"] is not None:

@@ -118,6 +118,10 @@ class Books:
         row = self._db.execute(f"{_CLAIM} AND n = ?", (n,)).fetchone()
         return _claim(row) if row else None
 
+    def placed(self, n: int) -> bool:
+        """Whether there ever was such a calendar entry."""
+        return self._db.execute("SELECT 1 FROM entries WHERE n = ?", (n,)).fetchone() is not None
+
     def entry_of(self, n: int) -> tuple[str, str]:
         """Give the run and the sender that placed an entry."""
         row = self._db.execute("SELECT run_id, sender FROM entries WHERE n = ?", (n,)).fetchone()
@@ -163,6 +167,13 @@ class Books:
         self._db.execute(
             "UPDATE entries SET state = ?, booking_id = ?, expires = ? WHERE n = ?",
             (state, booking_id, minute(expires) if expires else None, n),
+        )
+
+    def adopt(self, n: int, booking_id: str | None, expires: datetime | None) -> None:
+        """Give an entry to a booking, or to none; a hold gets a new end, what is firm has none."""
+        self._db.execute(
+            "UPDATE entries SET booking_id = ?, expires = CASE state WHEN 'firm' THEN NULL ELSE ? END WHERE n = ?",
+            (booking_id, minute(expires) if expires else None, n),
         )
 
     def release(self, claim: Claim) -> None:

@@ -16,6 +16,7 @@ from .desk import reads, undoes, writes
 from .enquiry import unknown
 from .fleet import Fleet
 from .kinds import BookingId, Count, Day, Days, Hours, Id, LocalTime, Search, SlotIn, Text, Vessel
+from .record import Booking
 from .request import BookingRequest
 from .results import Availability, Blocked, Entered, Events, Held, Released
 from .slots import Claim, Slot
@@ -80,8 +81,8 @@ class Calendar(Specialist[Any], role="calendar", risk="high"):
         """Hold a free slot for some hours. Give `booking_id` when it is the new slot of that booking's move."""
         slot = Slot(vessel, start, end)
         booking = books.booking(booking_id)
-        if booking_id is not None and (booking is None or not booking.live):
-            return unknown(booking_id) if booking is None else Rejected(f"{booking_id} is {booking.status}")
+        if booking_id is not None and booking is None:
+            return unknown(booking_id)
         party = party_size or (booking.party if booking else None)
         if wrong := moving.unfit(books, slot, party) or moving.collision(books, slot, but=booking_id):
             return wrong
@@ -111,15 +112,16 @@ class Calendar(Specialist[Any], role="calendar", risk="high"):
         claim = _wanted(books, hold_id, booking_id)
         if isinstance(claim, Rejected):
             return claim
+        owner = claim.booking_id or booking_id
         if not claim.firm:
-            if taken := moving.collision(books, claim.slot, but=claim.booking_id, but_entry=claim.entry):
+            if taken := moving.collision(books, claim.slot, but=owner, but_entry=claim.entry):
                 return taken
             expires = claim.expires.isoformat() if claim.expires else None
-            books.undo = {"n": claim.entry, "expires": expires, "made": claim.entry == 0}
+            books.undo = {"n": claim.entry, "expires": expires, "made": claim.entry == 0, "of": claim.booking_id}
             if claim.entry:
-                books.mark(claim.entry, state="firm", booking_id=claim.booking_id, expires=None)
+                books.mark(claim.entry, state="firm", booking_id=owner, expires=None)
             else:
-                n = books.take(claim.slot, firm=True, booking_id=claim.booking_id)
+                n = books.take(claim.slot, firm=True, booking_id=owner)
                 books.undo["n"] = n
                 return Entered(f"E-{n}", claim.slot.vessel, claim.slot.start, claim.slot.end)
         return Entered(f"E-{claim.entry}", claim.slot.vessel, claim.slot.start, claim.slot.end)
@@ -133,7 +135,7 @@ class Calendar(Specialist[Any], role="calendar", risk="high"):
             books.release(claim)
         elif claim is not None:
             expires = datetime.fromisoformat(note["expires"]) if note["expires"] else None
-            books.mark(claim.entry, state="hold", booking_id=claim.booking_id, expires=expires)
+            books.mark(claim.entry, state="hold", booking_id=note["of"], expires=expires)
 
     @tool("irreversible")
     @writes
@@ -148,7 +150,7 @@ class Calendar(Specialist[Any], role="calendar", risk="high"):
     ) -> Released | Rejected:
         """Free a hold, or a booking's slot; in a move `start` names the old one. Another guest may take it at once.
 
-        The slot a live confirmed booking sails in is never freed: cancel or move the booking first.
+        The slot a confirmed booking sails in is not freed before the booking is cancelled, or has another that is firm.
         """
         del step
         if hold_id is None and booking_id is None:
@@ -231,23 +233,30 @@ def _wanted(books: Books, hold_id: str | None, booking_id: str | None) -> Claim 
 def _going(books: Books, hold_id: str | None, booking_id: str | None, start: datetime | None) -> list[Claim] | Rejected:
     if hold_id is not None:
         number = _number(hold_id, "H")
-        claim = books.entry(number) if number is not None else None
-        if claim is None or (booking_id is not None and claim.booking_id != booking_id):
-            return Rejected(f"there is no hold {hold_id!r}" + (f" of {booking_id}" if booking_id else ""))
-        found = [claim]
-        booking = books.booking(claim.booking_id)
+        if number is None or not books.placed(number):
+            return Rejected(f"there is no hold {hold_id!r}")
+        claim = books.entry(number)
+        if claim is not None and booking_id not in (None, claim.booking_id):
+            return Rejected(f"{hold_id} is no hold of {booking_id}")
+        found = [claim] if claim else []
+        booking = books.booking(claim.booking_id) if claim else None
     else:
         booking = books.booking(booking_id)
         if booking is None:
             return unknown(booking_id)
         found = [claim for claim in books.entries(booking.id) if start is None or claim.slot.start == start]
-        if not found:
-            return Rejected(f"{booking.id} has no slot" + (f" at {start:%Y-%m-%dT%H:%M}" if start else ""))
-    if booking is None or booking.status != "confirmed":
+    if booking is None or booking.status != "confirmed" or not found:
         return found
+    going = _spare(books, booking, found, named=start is not None)
+    return going or Rejected(f"{booking.id} is confirmed and sails in that slot: cancel or move it first")
+
+
+def _spare(books: Books, booking: Booking, found: list[Claim], *, named: bool) -> list[Claim]:
     # What the booking sails in stays, and it must be there: the new slot of a move is held before the old one goes.
-    kept = [claim for claim in books.entries(booking.id) if claim.slot.holds(booking.slot) and claim.live(books.now)]
+    claims = [claim for claim in books.entries(booking.id) if claim.live(books.now)]
+    kept = [claim for claim in claims if claim.slot.holds(booking.slot)]
     going = [claim for claim in found if claim.slot != booking.slot and (len(kept) > 1 or claim not in kept)]
-    if not kept or not going:
-        return Rejected(f"{booking.id} is confirmed and sails in that slot: cancel or move it first")
-    return going
+    if kept and going:
+        return going
+    # Or it is named while the booking is still entered there, and the new slot is firm already.
+    return found if named and any(claim.firm for claim in claims if claim not in found) else []

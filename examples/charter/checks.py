@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from typing import Any, TypeAlias, cast
 
+from .contract import contract
 from .evidence import Evidence
 from .prices import deposit_of
 from .record import Booking, shown
-from .slots import overlapping
+from .slots import Claim, overlapping
 
 Check: TypeAlias = Callable[[Evidence, Mapping[str, Any]], bool]
 
@@ -36,10 +37,12 @@ def overlaps(evidence: Evidence) -> bool:
 
 
 def _before(evidence: Evidence, check: Mapping[str, Any]) -> bool:
-    done = dict(reversed(evidence.effects))
-    entered = {ran.action: ran.n for ran in reversed(evidence.ran)}
-    when = done if check["then"] in done else entered
-    return check["then"] in when and (check["first"] not in when or when[check["first"]] > when[check["then"]])
+    # What changed something is ordered by when it did; reads are only known by when they came in.
+    first, then = check["first"], check["then"]
+    reads = "read" in (contract().actions[name]["effect"] for name in (first, then))
+    calls = [(ran.action, ran.n) for ran in evidence.ran] if reads else evidence.effects
+    when = dict(reversed(calls))
+    return then in when and (first not in when or when[first] > when[then])
 
 
 def _unchanged(evidence: Evidence, check: Mapping[str, Any]) -> bool:
@@ -50,9 +53,8 @@ def _unchanged(evidence: Evidence, check: Mapping[str, Any]) -> bool:
         return False
     if new is None or shown(old) != shown(new):
         return True
-    return old.live and not any(
-        claim.slot == old.slot and claim.expires == old.hold_expires for claim in evidence.entries[new.id]
-    )
+    until = old.hold_expires if old.status == "tentative" else None
+    return old.live and not any(claim.slot == old.slot and claim.expires == until for claim in evidence.entries[new.id])
 
 
 def _has_status(evidence: Evidence, check: Mapping[str, Any]) -> bool:
@@ -75,10 +77,15 @@ def _slot_lost(evidence: Evidence, check: Mapping[str, Any]) -> bool:
     if old is None:
         return True
     kept = any(claim.booking_id == old.id and claim.slot.holds(old.slot) for claim in evidence.claims)
-    others = [claim for claim in evidence.claims if claim.booking_id != old.id]
+    others = [claim for claim in evidence.claims if claim.booking_id != old.id and not _stood_before(evidence, claim)]
     return not kept or any(
         overlapping([("", old.slot), ("", claim.slot)], evidence.world.turnaround) for claim in others
     )
+
+
+def _stood_before(evidence: Evidence, claim: Claim) -> bool:
+    other = evidence.before.get(claim.booking_id or "")
+    return other is not None and other.slot == claim.slot
 
 
 def _over_capacity(evidence: Evidence, check: Mapping[str, Any]) -> bool:
@@ -88,7 +95,7 @@ def _over_capacity(evidence: Evidence, check: Mapping[str, Any]) -> bool:
 def _page_differs(evidence: Evidence, check: Mapping[str, Any]) -> bool:
     for booking in _meant(evidence, check):
         page = evidence.pages.get(booking.id)
-        slots = [claim.slot for claim in evidence.entries[booking.id] if claim.firm]
+        slots = [claim.slot for claim in evidence.entries[booking.id]]
         if page is not None and (page != (booking.start, booking.end) or (booking.live and booking.slot not in slots)):
             return True
     return False

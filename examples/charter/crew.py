@@ -43,13 +43,13 @@ class Crew(Specialist[Any], role="crew", risk="medium"):
     def dispatch_cascade(
         self, step: Step, books: Books, *, booking_id: BookingId
     ) -> Dispatched | Handoff[Dispatched] | Rejected:
-        """Create the crew event of a confirmed booking: the captain is asked first, then deckhands, in rank order. Mails links at once."""
+        """Create the crew event of a booking whose slot is firm: the captain is asked first, then deckhands, in rank order. Mails links at once."""
         del step
         booking = books.booking(booking_id)
         if booking is None:
             return unknown(booking_id)
-        if booking.status != "confirmed":
-            return Rejected(f"{booking_id} is {booking.status}, not confirmed")
+        if not booking.live:
+            return Rejected(f"{booking_id} is {booking.status}")
         if not any(claim.firm and claim.slot.holds(booking.slot) for claim in books.entries(booking_id)):
             return Rejected(f"the slot of {booking_id} is not confirmed in the calendar")
         event = books.roll.event(booking_id)
@@ -67,14 +67,14 @@ class Crew(Specialist[Any], role="crew", risk="medium"):
     def release(
         self, step: Step, books: Books, *, booking_id: BookingId, persons: list[Person], reason: Text
     ) -> StoodDown | Rejected:
-        """Stand people down from a booking."""
+        """Stand people down from a booking; whoever is not assigned to it has nothing to be released from."""
         del step
         booking = books.booking(booking_id)
         if booking is None:
             return unknown(booking_id)
         going = tuple(person for person in booking.people if person in persons)
         if not going:
-            return Rejected(f"none of {', '.join(persons) or 'nobody'} is assigned to {booking_id}")
+            return StoodDown(())
         stayed = tuple(p for p in booking.crew if p not in going)
         books.save(replace(booking, captain=None if booking.captain in going else booking.captain, crew=stayed))
         note = books.add_note(booking_id, f"stood down {', '.join(going)}: {reason}")
@@ -115,7 +115,9 @@ class Crew(Specialist[Any], role="crew", risk="medium"):
             return Rejected(
                 f"{out} is not {position} of {booking_id}" if booking.live else f"{booking_id} is {booking.status}"
             )
-        strangers = [person for person in candidates or () if books.world.position(person) != position]
+        # A captain may sail as a deckhand; a deckhand is no captain.
+        fit = ("captain",) if position == "captain" else ("captain", "deckhand")
+        strangers = [person for person in candidates or () if books.world.position(person) not in fit]
         if strangers:
             return Rejected(f"{strangers[0]} is no {position}")
         minutes = reply_within_minutes or _REPLY_MINUTES
@@ -142,18 +144,14 @@ class Crew(Specialist[Any], role="crew", risk="medium"):
         end: LocalTime,
         persons: list[Person],
     ) -> Reconfirmed | Handoff[Reconfirmed] | Rejected:
-        """Ask assigned people whether new hours suit them."""
+        """Ask assigned people whether new hours suit them. Where nobody is assigned, nobody has anything against them."""
         del step
         booking = books.booking(booking_id)
         if booking is None:
             return unknown(booking_id)
-        strangers = [person for person in persons if person not in booking.people]
-        if strangers or not persons or end <= start:
-            return Rejected(
-                f"{strangers[0]} is not assigned to {booking_id}"
-                if strangers
-                else "name people, and hours that end after they start"
-            )
+        strangers = [p for p in persons if p not in booking.people and books.world.position(p) is None]
+        if strangers or end <= start:
+            return Rejected(f"{strangers[0]} is not on the roster" if strangers else "hours end after they start")
         slot = Slot(booking.vessel, start, end)
         replies = books.world.crew_replies
         asks = [ask for p in dict.fromkeys(persons) for ask in fill(1, _place(booking, p), [p], replies)]
@@ -203,6 +201,7 @@ def _replacement(
         change = f"{out} wants out; {waiting[0]} was asked and has not answered"
         return Handoff(Status.AWAITING_CREW, Replaced(tuple(waiting), (), change), change)
     away = {*books.busy(booking.start.date(), booking.id), *booking.people, *books.roll.spent(booking.id, out)}
+    away |= books.roll.swapping(booking.id)
     ranked = books.world.captains if position == "captain" else books.world.deckhands
     asks = fill(1, position, [p for p in (candidates or ranked) if p not in away], books.world.crew_replies)
     deadline = books.now + timedelta(minutes=minutes)

@@ -114,12 +114,10 @@ class Documents(Specialist[Any], role="documents", risk="medium"):
         add: list[Text] | None = None,
         remove: list[Text] | None = None,
     ) -> Checklist | Rejected:
-        """Add lines to the preparation list, or strike some."""
+        """Add lines to the preparation list, or strike some; with neither it stays as it is."""
         del step
         if books.booking(booking_id) is None:
             return unknown(booking_id)
-        if not add and not remove:
-            return Rejected("name lines to add or to strike")
         before = books.papers.checklist(booking_id)
         kept = [line for line in before or [] if line not in (remove or [])]
         lines = kept + [line for line in dict.fromkeys(add or ()) if line not in kept]

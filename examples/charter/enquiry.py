@@ -94,7 +94,7 @@ class Enquiries:
     ) -> Found | Rejected:
         """Find bookings by id, ids, marketplace ref, crew member (with a date), or the sender's own contact; `from` and `to` narrow by day.
 
-        One match fills in every field; several are in `rows` only; none gives found false.
+        One match fills in every field, as does the first of a person's trips; several are in `rows` only; none gives found false.
         """
         if all(value is None for value in (booking_id, booking_ids, ref, person, contact)):
             return Rejected("say whose or which booking: booking_id, booking_ids, ref, person or contact")
@@ -128,17 +128,16 @@ class Enquiries:
         start: LocalTime | None = None,
         asked_total: Money | None = None,
         override_total: Money | None = None,
-    ) -> Quoted | Rejected:
+    ) -> Quoted:
         """Give list price, deposit and, for the operator only, what is left of it, for vessels x hours.
 
         `asked_total` is a price the guest asks for: what would be left at it is worked out, nothing is promised.
-        `override_total` replaces the list price and is held for the operator.
+        `override_total` replaces the list price and is held for the operator. Fewer hours than a vessel's least are priced as these.
         """
         del step, start
         world = books.world
-        too_short = [v for v in vessels if min(hours) < world.vessels[v].min_hours]
-        if too_short:
-            return Rejected(f"{too_short[0]} sails {world.vessels[too_short[0]].min_hours} hours at least")
+        least = max(world.vessels[v].min_hours for v in vessels)
+        hours = list(dict.fromkeys(max(h, least) for h in hours))
         together = tuple(dict.fromkeys(vessels))
         quotes = tuple(
             Option(o.vessels, o.hours, o.capacity, o.total, o.deposit)
@@ -167,14 +166,12 @@ class Enquiries:
     ) -> PolicyAnswer | Rejected:
         """Say what the policy gives for this booking and case as of today: refund, penalty, free move, waiting time, pro-rata share.
 
-        `hours_lost` belongs to a service issue. It only answers; no money moves.
+        `hours_lost` belongs to a service issue: without it there is no pro-rata share. It only answers; no money moves.
         """
         del step
         booking = books.booking(booking_id)
         if booking is None:
             return unknown(booking_id)
-        if case == "service_issue" and hours_lost is None:
-            return Rejected("a service issue needs hours_lost")
         refunded = books.ledger.refunded(booking_id)
         ruling = refunds.rule(books.world.policies, booking, case, books.now, refunded=refunded, hours_lost=hours_lost)
         return PolicyAnswer(**{name: getattr(ruling, name) for name in PolicyAnswer.__dataclass_fields__})

@@ -45,7 +45,8 @@ def matching(
         found = [b for b in found if b.id in ids]
     if ref is not None:
         found = [b for b in found if b.ref == ref]
-    if sender:
+    if sender and (request.sender or (ids, ref) == (None, None)):
+        # A sender without an address has no bookings of their own, but may name one.
         found = [b for b in found if request.sender and b.contact == request.sender]
     if person is not None:
         # Somebody's trips are those still to sail; a day that was named may lie behind.
@@ -81,9 +82,9 @@ def status(books: Books, booking: Booking) -> str:
 
 
 def found(books: Books, bookings: Sequence[Booking], person: str | None) -> Found:
-    """Tell what is known: of one booking in full, of several a row each."""
+    """Tell what is known: of one booking, or of the first that a person sails, in full; of several a row each."""
     rows = tuple(row(books, booking) for booking in bookings)
-    if len(bookings) != 1:
+    if not bookings or (len(bookings) > 1 and person is None):
         return Found(found=bool(bookings), rows=rows)
     booking = bookings[0]
     hours = duration(booking.start, booking.end)

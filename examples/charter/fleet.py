@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from trimtab import UsageError
 
+from . import addresses
 from .books import Books
 from .papers import Page
 from .record import Booking, from_fixture
@@ -100,7 +101,7 @@ def with_context(world: Mapping[str, Any], context: Mapping[str, Any]) -> dict[s
             _replies(value)
             changed["crew_replies"] = {**changed.get("crew_replies", {}), **value}
         elif key == "add_booking":
-            for booking_id, booking in _added(value):
+            for booking_id, booking in _added(value, bookings):
                 if booking_id in bookings:
                     raise UsageError(
                         f"context.add_booking: {booking_id!r} exists already", hint="patch it by its id instead"
@@ -122,7 +123,8 @@ def _replies(replies: Mapping[str, str]) -> None:
             raise UsageError(f"context.crew_replies.{person}: {reply!r} is no reply", hint="write accept or decline")
 
 
-def _added(value: Any) -> list[tuple[str, dict[str, Any]]]:
+def _added(value: Any, known: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    # {"B-1234": {...}}, or one booking or a list of them, each with its id; without one it gets the next.
     listed = cast("list[dict[str, Any]]", value if isinstance(value, list) else [value])
     found: list[tuple[str, dict[str, Any]]] = []
     for entry in listed:
@@ -133,12 +135,19 @@ def _added(value: Any) -> list[tuple[str, dict[str, Any]]]:
                     {k: v for k, v in entry.items() if k not in ("id", "booking_id")},
                 )
             )
+        elif "vessel" in entry:
+            found.append((f"B-{max((int(i[2:]) for i in known), default=1000) + len(found) + 1:04d}", entry))
         else:
             found.extend(entry.items())
-    for booking_id, _ in found:
+    for booking_id, booking in found:
         if not _BOOKING.fullmatch(booking_id):
             raise UsageError(
                 f"context.add_booking: {booking_id!r} is no booking id", hint="a booking id looks like B-1234"
+            )
+        if missing := [name for name in ("vessel", "start", "end", "party") if name not in booking]:
+            raise UsageError(
+                f"context.add_booking.{booking_id}: it has no {missing[0]!r}",
+                hint="compare it with those of world.json",
             )
     return found
 
@@ -155,7 +164,7 @@ def _seed(books: Books, facts: World, world: Mapping[str, Any]) -> None:
             kind = "full" if booking.balance == 0 else "deposit"
             books.ledger.record(booking_id, booking.paid, method=booking.paid_via or "unknown", kind=kind)
         if booking.status in ("confirmed", "completed"):
-            page = Page(booking_id, secrets.token_urlsafe(12), booking.start, booking.end, (), live=True)
+            page = Page(booking_id, addresses.secret(), booking.start, booking.end, (), live=True)
             books.papers.put_page(page)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -16,6 +15,7 @@ from .enquiry import unknown
 from .fleet import Fleet
 from .kinds import BookingId, Flag, Id, LocalTime, Text
 from .papers import Page
+from .record import Booking
 from .results import PageUpdated, PageWithdrawn, Published
 from .wire import local, minute
 
@@ -33,19 +33,18 @@ class GuestPage(Specialist[Any], role="guestpage", risk="medium"):
     @tool("reversible")
     @writes
     def publish(self, step: Step, books: Books, *, booking_id: BookingId) -> Published | Rejected:
-        """Put up the guest page of a confirmed booking."""
+        """Put up the guest page of a booking that is not cancelled."""
         del step
         booking = books.booking(booking_id)
         if booking is None:
             return unknown(booking_id)
-        if booking.status != "confirmed":
-            return Rejected(f"{booking_id} is {booking.status}, not confirmed")
+        if booking.status == "cancelled":
+            return Rejected(f"{booking_id} is cancelled")
         before = books.papers.page(booking_id)
         if before is not None and before.live:
             return Published(addresses.page_link(books.company, before.token))
         # A page that was taken down never comes back under the address somebody may still have.
-        without = before.without if before else ()
-        page = Page(booking_id, secrets.token_urlsafe(12), booking.start, booking.end, without, live=True)
+        page = replace(_fresh(booking, live=True), without=before.without if before else ())
         books.papers.put_page(page)
         books.undo = {"booking": booking_id, "before": _kept(before)}
         return Published(addresses.page_link(books.company, page.token))
@@ -67,7 +66,7 @@ class GuestPage(Specialist[Any], role="guestpage", risk="medium"):
         start: LocalTime | None = None,
         end: LocalTime | None = None,
     ) -> PageUpdated | Rejected:
-        """Bring the guest page in line with the booking; given times must be the booking's."""
+        """Bring the guest page in line with the booking; given times must be the booking's. One that was taken down stays down."""
         del step
         booking = books.booking(booking_id)
         if booking is None:
@@ -77,11 +76,10 @@ class GuestPage(Specialist[Any], role="guestpage", risk="medium"):
                 f"{booking_id} sails {minute(booking.start)} to {minute(booking.end)}: a page shows nothing else"
             )
         before = books.papers.page(booking_id)
-        if before is None or not before.live:
-            return Rejected(f"{booking_id} has no page: publish it")
-        books.papers.put_page(replace(before, start=booking.start, end=booking.end))
+        page = before or _fresh(booking, live=booking.status != "cancelled")
+        books.papers.put_page(replace(page, start=booking.start, end=booking.end))
         books.undo = {"booking": booking_id, "before": _kept(before)}
-        return PageUpdated(addresses.page_link(books.company, before.token), booking.start, booking.end)
+        return PageUpdated(addresses.page_link(books.company, page.token), booking.start, booking.end)
 
     @update.compensate
     @undoes
@@ -107,9 +105,9 @@ class GuestPage(Specialist[Any], role="guestpage", risk="medium"):
         if booking is None:
             return unknown(booking_id)
         before = books.papers.page(booking_id)
-        gone = before or Page(booking_id, secrets.token_urlsafe(12), booking.start, booking.end, (), live=False)
+        gone = before or _fresh(booking, live=False)
         without = tuple(dict.fromkeys((*gone.without, *(remove or ()))))
-        token = secrets.token_urlsafe(12) if reissue_link else gone.token
+        token = addresses.secret() if reissue_link else gone.token
         books.papers.put_page(replace(gone, token=token, without=without, live=bool(reissue_link)))
         books.undo = {"booking": booking_id, "before": _kept(before)}
         link = addresses.page_link(books.company, token) if reissue_link else None
@@ -120,6 +118,10 @@ class GuestPage(Specialist[Any], role="guestpage", risk="medium"):
     def undo_withdraw(self, books: Books, note: Mapping[str, Any]) -> None:
         """Put the page up as it was."""
         _restore(books, note)
+
+
+def _fresh(booking: Booking, *, live: bool) -> Page:
+    return Page(booking.id, addresses.secret(), booking.start, booking.end, (), live)
 
 
 def _kept(page: Page | None) -> dict[str, Any] | None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
 from dataclasses import dataclass
 from decimal import Decimal
 
+from . import addresses
 from .money import ZERO, from_store, to_store
 
 
@@ -84,7 +84,7 @@ class Ledger:
 
     def add_link(self, kind: str, amount: Decimal, *, booking_id: str | None, entry: int | None) -> tuple[int, str]:
         """Make a link to pay by; gives its number and its secret part."""
-        token = secrets.token_urlsafe(12)
+        token = addresses.secret()
         cursor = self._db.execute(
             "INSERT INTO links (token, kind, booking_id, entry, amount) VALUES (?, ?, ?, ?, ?)",
             (token, kind, booking_id, entry, to_store(amount)),

@@ -20,18 +20,25 @@ from .slots import Slot
 from .wire import local, minute
 
 
-def unfit(books: Books, slot: Slot, party: int | None) -> Rejected | None:
-    """Say why nobody may have this slot, free or not: ends before it starts, too short, in the past, too many people."""
+def unfit(books: Books, slot: Slot, party: int | None, *, short: bool = False, begun: bool = False) -> Rejected | None:
+    """Say why nobody may have this slot, free or not: ends before it starts, too short, in the past, too many people.
+
+    What a marketplace sold may be `short`; a trip under way, which `begun`, may still change.
+    """
     facts = books.world.vessels[slot.vessel]
     if slot.end <= slot.start:
         return Rejected(f"the trip ends at {minute(slot.end)}, not after its start {minute(slot.start)}")
-    if duration(slot.start, slot.end) < facts.min_hours:
+    if not short and duration(slot.start, slot.end) < facts.min_hours:
         return Rejected(f"{slot.vessel} sails {facts.min_hours} hours at least")
-    if slot.start < books.now:
+    if not begun and slot.start < books.now:
         return Rejected(f"{minute(slot.start)} is past")
-    if party is not None and party > facts.capacity:
-        return Rejected(f"{slot.vessel} carries {facts.capacity}, not {party}")
-    return None
+    return overfull(books, slot.vessel, party)
+
+
+def overfull(books: Books, vessel: str, party: int | None) -> Rejected | None:
+    """Say that a vessel does not carry so many people."""
+    capacity = books.world.vessels[vessel].capacity
+    return Rejected(f"{vessel} carries {capacity}, not {party}") if party is not None and party > capacity else None
 
 
 def collision(books: Books, slot: Slot, *, but: str | None = None, but_entry: int | None = None) -> Rejected | None:
@@ -49,9 +56,9 @@ def collision(books: Books, slot: Slot, *, but: str | None = None, but_entry: in
 
 
 def own_hold(books: Books, slot: Slot, sender: str) -> int | None:
-    """Find the hold without a booking that this run, or this very sender, placed on exactly this slot."""
+    """Find the entry without a booking that this run, or this very sender, placed on exactly this slot."""
     for claim in books.claims():
-        if claim.slot == slot and claim.booking_id is None and not claim.firm:
+        if claim.slot == slot and claim.booking_id is None:
             run_id, holder = books.entry_of(claim.entry)
             if (run_id and run_id == books.run_id) or (sender and sender == holder):
                 return claim.entry
@@ -66,13 +73,14 @@ def change(
         return Rejected(f"{booking.id} is {booking.status}")
     changed = _changed(booking, changes)
     moved = changed.slot != booking.slot
-    if moved and (wrong := unfit(books, changed.slot, changed.party)):
+    begun = changed.start == booking.start
+    if moved and (wrong := unfit(books, changed.slot, changed.party, short=booking.market, begun=begun)):
         return wrong
-    if changed.party > (capacity := books.world.vessels[changed.vessel].capacity):
-        return Rejected(f"{changed.vessel} carries {capacity}, not {changed.party}")
+    if full := overfull(books, changed.vessel, changed.party):
+        return full
     policy = books.world.policies
     if (changed.start, changed.end) != (booking.start, booking.end):
-        missing = _not_agreed(books, booking, changed.slot)
+        missing = books.roll.unsettled(booking.id, changed.slot)
         if not crew_confirmed or missing:
             waits = Changed(booking.id, booking.start, booking.end, booking.due(policy.balance_days), {})
             return Handoff(
@@ -87,7 +95,7 @@ def change(
         if wrong := collision(books, changed.slot, but=booking.id):
             return wrong
         taken = books.take(changed.slot, firm=False, booking_id=booking.id, party=changed.party)
-    books.save(changed)
+    _enter(books, changed)
     before = shown(booking)
     differing = {name: before[name] for name, value in shown(changed).items() if value != before[name]}
     books.undo = {"booking": booking.id, "before": differing, "taken": taken}
@@ -101,10 +109,18 @@ def restore(books: Books, note: Mapping[str, Any]) -> None:
     before: dict[str, Any] = dict(note["before"])
     readers = {"start": local, "end": local, "total": _amount, "balance_due": _day}
     fields = {name: readers[name](value) if name in readers else value for name, value in before.items()}
-    books.save(replace(booking, **fields))
+    _enter(books, replace(booking, **fields))
     entry = books.entry(note["taken"]) if note["taken"] else None
     if entry is not None:
         books.release(entry)
+
+
+def _enter(books: Books, booking: Booking) -> None:
+    # A page reads its times from the booking: guests must never see a time that is not theirs any more.
+    books.save(booking)
+    page = books.papers.page(booking.id)
+    if page is not None and page.live:
+        books.papers.put_page(replace(page, start=booking.start, end=booking.end))
 
 
 def _changed(booking: Booking, changes: Changes) -> Booking:
@@ -117,12 +133,6 @@ def _changed(booking: Booking, changes: Changes) -> Booking:
         contact=changes.contact or booking.contact,
         total=booking.total if changes.total is None else changes.total,
     )
-
-
-def _not_agreed(books: Books, booking: Booking, slot: Slot) -> list[str]:
-    # The plan's word that the crew agreed is not enough: their own answers are on record, or they are not.
-    agreed = books.roll.agreed(booking.id, slot)
-    return [person for person in booking.people if person not in agreed]
 
 
 def _amount(value: float | None) -> Decimal | None:

@@ -53,21 +53,20 @@ class Notification(Specialist[Any], role="notification", risk="low"):
         asks: list[Text] | None = None,
         expects: Literal["nothing", "answer", "choice", "action"] = "nothing",
     ) -> Sent | Handoff[Sent] | Rejected:
-        """Write to a guest: to the sender, or to the address on file. `includes` are the keys of `fields`; `asks` are the questions."""
-        booking = books.booking(booking_id)
-        if contact == "on_file" and booking is None:
-            return Rejected("a message to the address on file needs the booking whose file it is")
-        request = step.request_as(BookingRequest)
-        address = (
-            addresses.on_file(books.company, booking) if contact == "on_file" and booking else addresses.sender(request)
-        )
+        """Write to a guest: to the sender, or to the address on file. `includes` are the keys of `fields`; `asks` are the questions.
+
+        Without a booking there is no file: such a message is kept and not sent.
+        """
+        reached = (addresses.sender(step.request_as(BookingRequest)),) if contact == "sender" else ()
+        if contact == "on_file" and (booking := books.booking(booking_id or str(fields.get("booking_id")))):
+            reached = (addresses.on_file(books.company, booking),)
         message = Message(
             reader=to,
             channel=channel,
             language=language,
             template=template,
             fields=fields,
-            addresses=(address,),
+            addresses=reached,
             contact=contact,
             body=body,
             asks=tuple(asks or ()),
@@ -97,15 +96,15 @@ class Notification(Specialist[Any], role="notification", risk="low"):
         body: Text | None = None,
         booking_id: BookingId | None = None,
     ) -> Sent | Rejected:
-        """Write to named crew. `to` sets whose eyes the fields are checked for: with a deckhand among them it is `crew`."""
+        """Write to named crew. `to` sets whose eyes the fields are checked for; what only a captain may see reaches no deckhand."""
         del step
         strangers = [person for person in persons if books.world.position(person) is None]
         if strangers:
             return Rejected(f"{strangers[0]} is not on the roster")
-        # With a deckhand among them, the fields must be for a deckhand's eyes, whatever `to` says.
-        reader = "crew" if any(books.world.position(person) != "captain" for person in persons) else to
+        if visibility.closed(contract(), fields, "crew"):
+            persons = [person for person in persons if books.world.position(person) == "captain"]
         message = Message(
-            reader=reader,
+            reader=to,
             channel=channel,
             language=language,
             template=template,
@@ -166,7 +165,7 @@ def improper(books: Books, message: Message, includes: Sequence[str], booking: B
     """Say what in a message is not for its reader's eyes, or that it does not say what it includes."""
     if list(includes) != list(message.fields):
         return f"includes {list(includes)} are not the fields {list(message.fields)}"
-    words = [*visibility.texts(message.fields), *message.asks, message.body or ""]
+    words = [*visibility.texts(visibility.unquoted(message.fields)), *message.asks, message.body or ""]
     if visibility.credential_in(words):
         return "something that looks like a credential is in it"
     closed = visibility.closed(contract(), message.fields, message.reader)

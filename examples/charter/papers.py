@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import secrets
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from . import addresses
 from .wire import local, minute
 
 
@@ -66,7 +66,7 @@ class Papers:
             )
         }
         kinds = ["adult"] * (adults - signed.get("adult", 0)) + ["guardian"] * (minors - signed.get("guardian", 0))
-        rows = [(booking_id, kind, secrets.token_urlsafe(12), guardians_known) for kind in kinds]
+        rows = [(booking_id, kind, addresses.secret(), guardians_known) for kind in kinds]
         self._db.executemany(
             "INSERT INTO waivers (booking_id, kind, token, guardian_known, state) VALUES (?, ?, ?, ?, 'open')", rows
         )

@@ -16,7 +16,7 @@ from .enquiry import unknown
 from .fleet import Fleet
 from .kinds import BookingId, Id, Money, Text
 from .money import ZERO
-from .prices import deposit_of, duration, list_price
+from .prices import deposit_of
 from .record import Booking
 from .request import BookingRequest
 from .results import Link, Reconciled, Reconciliation, Recorded, RefundAsked, Refunded
@@ -47,14 +47,12 @@ class Payment(Specialist[Any], role="payment", risk="high"):
             wrong = unknown(booking_id) if booking is None else _chargeable(booking)
             if booking is None or wrong is not None:
                 return wrong or unknown(booking_id)
-            least = max(ZERO, deposit_of(books.world, booking.total or ZERO) - booking.paid)
-            return _link(books, "deposit", amount, (least, booking.balance or ZERO), booking_id=booking_id)
+            return _link(books, "deposit", amount, booking_id=booking_id)
         number = int(hold_id[2:]) if hold_id and hold_id.startswith("H-") and hold_id[2:].isdecimal() else None
         claim = books.entry(number) if number is not None else None
         if claim is None or not claim.live(books.now):
             return Rejected(f"there is no hold {hold_id!r}, or it ran out")
-        total = list_price(books.world, (claim.slot.vessel,), duration(claim.slot.start, claim.slot.end))
-        return _link(books, "deposit", amount, (deposit_of(books.world, total), total), entry=claim.entry)
+        return _link(books, "deposit", amount, entry=claim.entry)
 
     @create_deposit_link.compensate
     @undoes
@@ -74,7 +72,7 @@ class Payment(Specialist[Any], role="payment", risk="high"):
             return unknown(booking_id)
         if wrong := _chargeable(booking):
             return wrong
-        return _link(books, "balance", amount, (ZERO, booking.balance or ZERO), booking_id=booking_id)
+        return _link(books, "balance", amount, booking_id=booking_id)
 
     @create_balance_link.compensate
     @undoes
@@ -96,8 +94,8 @@ class Payment(Specialist[Any], role="payment", risk="high"):
     ) -> Recorded | Handoff[Recorded] | Rejected:
         """Book a payment that the processor reports. A second delivery of one event changes nothing."""
         request = step.request_as(BookingRequest)
-        # A claim in a mail is no payment: the processor's own notice is, and it names the event.
-        if request.sender_role not in ("system", "operator") or event_id not in request.text:
+        # A claim in a mail is no payment: the processor's own notice is, and it names the event. The operator may book cash.
+        if request.sender_role != "operator" and (request.sender_role != "system" or event_id not in request.text):
             return Rejected(f"event {event_id!r} was not reported by the payment processor")
         booking = books.booking(booking_id)
         if booking is None:
@@ -137,18 +135,17 @@ class Payment(Specialist[Any], role="payment", risk="high"):
         booking_ids: list[BookingId],
         claimed_amount: Money | None = None,
         method: Literal["card", "bank_transfer"] | None = None,
-    ) -> Reconciliation | Rejected:
+    ) -> Reconciliation:
         """Compare what bookings should have paid by today with what arrived; with `claimed_amount`, whether that payment is on record."""
         del step
-        bookings = [books.booking(booking_id) for booking_id in booking_ids]
-        if None in bookings:
-            return unknown(booking_ids[bookings.index(None)])
-        known = [booking for booking in bookings if booking is not None]
+        # A claim may be about a booking that does not exist: nothing arrived for it.
+        known = [booking for booking_id in booking_ids if (booking := books.booking(booking_id)) is not None]
         rows = tuple(_row(books, booking) for booking in known)
         if claimed_amount is not None:
             matched = any(_arrived(books, booking, claimed_amount, method) for booking in known)
         else:
-            matched = not any(row.expected is not None and row.paid < row.expected for row in rows)
+            short = any(row.expected is not None and row.paid < row.expected for row in rows)
+            matched = not short and len(known) == len(booking_ids)
         if len(rows) != 1:
             return Reconciliation(matched=matched, rows=rows)
         return Reconciliation(
@@ -168,7 +165,7 @@ class Payment(Specialist[Any], role="payment", risk="high"):
         if booking.market:
             return Rejected(f"{booking_id} was paid in its marketplace: it is refunded there")
         left = booking.paid - books.ledger.refunded(booking_id, asked=True)
-        if not ZERO < amount <= left:
+        if amount > left:
             return Rejected(f"{amount} cannot be refunded: {left} of what was paid is left")
         n = books.ledger.ask_refund(booking_id, amount, reason)
         books.undo = {"n": n}
@@ -202,7 +199,7 @@ class Payment(Specialist[Any], role="payment", risk="high"):
         item = (
             books.item(int(approval_id[2:])) if approval_id.startswith("N-") and approval_id[2:].isdecimal() else None
         )
-        if item is None or item["kind"] != "approval" or item["booking_id"] not in (None, request.booking_id):
+        if item is None or item["booking_id"] not in (None, request.booking_id):
             return Rejected(f"nothing was put before the operator as {approval_id!r}")
         books.ledger.settle_refund(request.n, "executed", approval_id)
         return Refunded(refunded=True, amount=request.amount)
@@ -211,22 +208,21 @@ class Payment(Specialist[Any], role="payment", risk="high"):
 def _chargeable(booking: Booking) -> Rejected | None:
     if booking.market:
         return Rejected(f"{booking.id} is paid in its marketplace: we never charge it")
-    return None if booking.live else Rejected(f"{booking.id} is {booking.status}")
+    # What is left of a trip that was sailed may still be paid.
+    return Rejected(f"{booking.id} is cancelled") if booking.status == "cancelled" else None
 
 
 def _link(
     books: Books,
     kind: str,
     amount: Decimal,
-    bounds: tuple[Decimal, Decimal],
     *,
     booking_id: str | None = None,
     entry: int | None = None,
 ) -> Handoff[Link] | Rejected:
-    # Less than the deposit would be a discount, which only the operator may give; more than is owed is nobody's to take.
-    least, most = bounds
-    if amount <= ZERO or not least <= amount <= most:
-        return Rejected(f"a {kind} link over {amount}: {least} is the least and {most} is owed")
+    # No link gives a discount: whatever it asks for, booking.confirm wants the whole deposit on record.
+    if amount <= ZERO:
+        return Rejected(f"a {kind} link over {amount} asks for nothing")
     n, token = books.ledger.add_link(kind, amount, booking_id=booking_id, entry=entry)
     books.undo = {"n": n}
     link = Link(addresses.pay_link(books.company, token), amount)

@@ -72,7 +72,7 @@ def _request_text(request: BookingRequest, plan: Plan) -> Iterator[Fault]:
     del request
     for subtask in plan.subtasks:
         for name, value in subtask.inputs.items():
-            allowed = (subtask.call, name) in (("human.needs_you", "show"), ("notification.operator_message", "fields"))
+            allowed = name == "show" if subtask.call == "human.needs_you" else subtask.call == _MESSAGES[-1]
             for pointer in Subtask(subtask.id, "", "", inputs={name: value}).references():
                 if pointer.subtask == "request" and (not allowed or pointer.path != ("text",)):
                     yield Fault(
@@ -98,31 +98,19 @@ def _calendar_first(request: BookingRequest, plan: Plan) -> Iterator[Fault]:
     for later in _calls(plan, "crew.dispatch_cascade", "booking.confirm"):
         confirms = _calls(plan, "calendar.confirm_slot")
         before = plan.ancestors(later.id)
-        same = [
-            c for c in confirms if "booking_id" in c.inputs and c.inputs["booking_id"] == later.inputs.get("booking_id")
-        ]
-        missing = [c for c in same if c.id not in before] or (
-            not same and confirms and not any(c.id in before for c in confirms)
-        )
-        if missing:
-            yield Fault(
-                later.id, f"{later.call} comes after calendar.confirm_slot: it must need {(same or confirms)[0].id!r}"
-            )
+        same = [c for c in confirms if c.inputs.get("booking_id") == later.inputs.get("booking_id")]
+        if same and not any(c.id in before for c in same):
+            yield Fault(later.id, f"{later.call} comes after calendar.confirm_slot: it must need {same[0].id!r}")
 
 
 def _refund_decided(request: BookingRequest, plan: Plan) -> Iterator[Fault]:
-    del request
+    # The operator may name an item they were shown before. Whoever asks, the call itself is held until it is approved.
+    if request.sender_role == "operator":
+        return
+    items = [f"${item.id}.item_id" for item in _calls(plan, "human.needs_you")]
     for refund in _calls(plan, "payment.execute_refund"):
-        items = [
-            s.id
-            for s in _calls(plan, "human.needs_you")
-            if s.inputs.get("kind") == "approval" and s.inputs.get("then", "wait") == "wait"
-        ]
-        if refund.inputs.get("approval_id") not in [f"${item}.item_id" for item in items]:
-            yield Fault(
-                refund.id,
-                "approval_id must be $X.item_id of a human.needs_you that asks for approval and waits; no message is an approval",
-            )
+        if refund.inputs.get("approval_id") not in items:
+            yield Fault(refund.id, "approval_id must be $X.item_id of a human.needs_you; no message is an approval")
 
 
 def _payment_reported(request: BookingRequest, plan: Plan) -> Iterator[Fault]:
@@ -154,6 +142,16 @@ def _guest_is_reached(request: BookingRequest, plan: Plan) -> Iterator[Fault]:
                 )
 
 
+def _impostor_changes_nothing(request: BookingRequest, plan: Plan) -> Iterator[Fault]:
+    # Intake knows the sender's role, so it is known already that this will not be verified.
+    if all(step.inputs.get("claims") == request.sender_role for step in _calls(plan, "booking.verify_identity")):
+        return
+    ours = {f"${step.id}.booking_id" for step in _calls(plan, "booking.create")}
+    for step in plan.subtasks:
+        if _changes_booking(step) and step.inputs["booking_id"] not in ours:
+            yield Fault(step.id, "the sender is not who they claim to be: nothing of a booking may change for them")
+
+
 RULES: tuple[Rule, ...] = (
     _message_fields,
     _message_sources,
@@ -164,11 +162,18 @@ RULES: tuple[Rule, ...] = (
     _payment_reported,
     _marketplace_money,
     _guest_is_reached,
+    _impostor_changes_nothing,
 )
 
 
 def _calls(plan: Plan, *names: str) -> list[Subtask]:
     return [subtask for subtask in plan.subtasks if subtask.call in names]
+
+
+def _changes_booking(step: Subtask) -> bool:
+    declared = contract().actions.get(step.call)
+    told = step.specialist in ("notification", "human")
+    return declared is not None and declared["effect"] != "read" and not told and "booking_id" in step.inputs
 
 
 def _same(hold: Subtask, release: Subtask) -> bool:

@@ -75,13 +75,22 @@ class Roll:
         )
         return frozenset(row["person"] for row in rows)
 
-    def agreed(self, booking_id: str, slot: Slot) -> frozenset[str]:
-        """Who accepted these hours for this booking."""
+    def swapping(self, booking_id: str) -> frozenset[str]:
+        """Who may not be asked to replace another on a booking: who wants out of it, and who was asked and has not answered."""
         rows = self._db.execute(
-            "SELECT person FROM asks WHERE booking_id = ? AND start = ? AND finish = ? AND state = 'accepted'",
+            "SELECT instead_of, person, state FROM asks WHERE booking_id = ? AND purpose = 'replace' AND state <> 'withdrawn'",
+            (booking_id,),
+        ).fetchall()
+        return frozenset(r["instead_of"] for r in rows) | frozenset(r["person"] for r in rows if r["state"] == "asked")
+
+    def unsettled(self, booking_id: str, slot: Slot) -> list[str]:
+        """Who was asked whether these hours suit, and has not said yes: a plan's word for them is not enough."""
+        rows = self._db.execute(
+            """SELECT DISTINCT person FROM asks WHERE booking_id = ? AND purpose = 'reconfirm' AND start = ? AND finish = ?
+               AND state IN ('asked', 'declined') ORDER BY n""",
             (booking_id, minute(slot.start), minute(slot.end)),
         )
-        return frozenset(row["person"] for row in rows)
+        return [row["person"] for row in rows]
 
     def withdraw(self, numbers: Iterable[int]) -> None:
         """Take questions back."""

@@ -109,4 +109,5 @@ def _told(evidence: Evidence, message: Message) -> Iterator[str]:
 
 
 def _credentials(message: Message) -> bool:
-    return visibility.credential_in([*visibility.texts(message.fields), message.body or "", *message.asks])
+    words = visibility.texts(visibility.unquoted(message.fields))
+    return visibility.credential_in([*words, message.body or "", *message.asks])

@@ -46,6 +46,11 @@ def texts(value: Any) -> Iterator[str]:
             yield from texts(inner)
 
 
+def unquoted(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out the request as it came, which the operator alone reads: what stands in it is the sender's, not ours."""
+    return {name: value for name, value in fields.items() if name != "request_text"}
+
+
 def credential_in(words: Iterable[str]) -> bool:
     """Whether anything that looks like a credential is in these texts."""
     return any(_CREDENTIAL.search(text) for text in words)

@@ -211,7 +211,7 @@ class App:
 
     def _new(self, workflow: Workflow[Any, Any], request: Json, key: str | None) -> NewRun:
         key = key or uuid4().hex
-        run_id = digest([workflow.name, key])
+        run_id = run_id_of(workflow.name, key)
         pin, now = self.pin(workflow), self.clock.now()
         exposure = ExposureFact(run_id, pin.roles_json(), pin.arm, pin.propensity, pin.policy_digest, pin.price_date)
         return NewRun(
@@ -222,6 +222,11 @@ class App:
             payload=dumps({"workflow": workflow.name, "request": request, "pin": pin.as_json()}),
             facts=[RunFact(run_id, workflow.name, key, self.environment, request, now), exposure],
         )
+
+
+def run_id_of(workflow: str, key: str) -> str:
+    """Name the run that a key starts, before it is started."""
+    return digest([workflow, key])
 
 
 def cancel_elsewhere(store: Path, run_id: str, by: str) -> bool:

@@ -141,9 +141,19 @@ def test_the_wheel_carries_the_demo(tmp_path):
     installed = {"PYTHONPATH": str(tmp_path / "site"), "PYTHONSAFEPATH": "1"}
     said = terminal.run("demo", "--json", "--requests", some_requests(terminal, 2), env=installed)
     assert said.code == 0, said.err
-    assert said.json["matched"] == 2
+    assert said.json["matched"] == 2, said.json
     asked = [sys.executable, "-c", "import trimtab; print(trimtab.__file__)"]
     where = subprocess.run(
         asked, capture_output=True, text=True, check=True, cwd=tmp_path, env={**terminal.env, **installed}
     )
     assert where.stdout.startswith(str(tmp_path / "site"))
+
+
+def test_requests_of_one_text_may_have_different_worlds_and_plans(terminal):
+    lines = [json.loads(line) for line in REQUESTS.read_text("utf-8").splitlines()]
+    asks, quotes = (next(line for line in lines if line["id"] == wanted) for wanted in ("R10", "R01"))
+    twin = {**quotes, "id": "R01 again", "text": asks["text"]}
+    text = "\n".join(json.dumps(line) for line in (asks, twin, {**asks, "id": "R10 again"}))
+    report = terminal.run("demo", "--requests", str(terminal.write("twins.jsonl", text)), "--json").json
+    assert [r["status"] for r in report["requests"]] == ["completed", "awaiting_guest", "completed"]
+    assert (report["matched"], report["must_not_hits"], report["misjudged"]) == (3, [], [])

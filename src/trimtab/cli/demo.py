@@ -228,11 +228,15 @@ def _state_folder(name: str) -> Path:
 
 
 async def _play(made: Demo, err: Console) -> None:
+    from trimtab.app import run_id_of
     from trimtab.models.simulator import AnswerBook, Profile, Simulator
 
     if made.live:
         return await _work(made, "", err)
-    book = AnswerBook.from_entries(made.example.answer_book(made.cases))
+    name = made.example.workflow(made.companies).name
+    entries = zip(made.cases, made.example.answer_book(made.cases), strict=True)
+    # Each entry is for the run of its request: two requests may have one text and different worlds.
+    book = AnswerBook.from_entries({**entry, "run": run_id_of(name, case.id)} for case, entry in entries)
     simulator = Simulator(book, Profile.load(made.profile), seed=made.seed, pace=made.pace)
     url = await simulator.start()
     try:

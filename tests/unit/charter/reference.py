@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -46,7 +46,8 @@ async def execute(
     out = Outcome(Status.COMPLETED, results, {}, [])
     while ready := _ready(workflow, plan, out):
         subtask = ready[-1 if backwards else 0]
-        await _work(workflow, request, subtask, out, approved=approved, run_id=run_id)
+        before = plan.ancestors(subtask.id)
+        await _work(workflow, request, subtask, out, before=before, approved=approved, run_id=run_id)
     results.pop("request")
     out.status = workflow.settle(request, out.stops, results)
     return out
@@ -79,12 +80,14 @@ def _resolves(subtask: Subtask, out: Outcome) -> bool:
     return True
 
 
-async def _work(workflow, request, subtask: Subtask, out: Outcome, *, approved: set[str], run_id: str) -> None:
+async def _work(
+    workflow, request, subtask: Subtask, out: Outcome, *, before: Collection[str], approved: set[str], run_id: str
+) -> None:
     specialist = workflow.specialists[subtask.specialist]
     tool = specialist.tools[subtask.action]
     inputs: Any = resolve(subtask.inputs, out.results)
     step = step_for(request, subtask.id, run_id)
-    guarded = workflow.guard(request, subtask, inputs, {k: v for k, v in out.results.items() if k != "request"})
+    guarded = workflow.guard(request, subtask, inputs, {k: v for k, v in out.results.items() if k in before})
     if guarded is not None:
         _settle(out, subtask, guarded, None)
         return

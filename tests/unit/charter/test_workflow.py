@@ -109,19 +109,13 @@ FAULTY = {
         ],
         "no message is an approval",
     ),
-    "an approval that waits for nobody": (
-        "guest",
+    "a change for somebody who is not who they claim": (
+        "unknown",
         [
-            REFUND,
-            sub("h", "human.needs_you", {"kind": "approval", "what": "w", "then": "go_on"}),
-            sub(
-                "x",
-                "payment.execute_refund",
-                {"refund_request_id": "$ask.refund_request_id", "approval_id": "$h.item_id"},
-                ["ask", "h"],
-            ),
+            sub("v", "booking.verify_identity", {"claims": "guest", "booking_id": "B-1008"}),
+            sub("n", "booking.update_notes", {"booking_id": "B-1008", "notes": "n"}),
         ],
-        "no message is an approval",
+        "not who they claim",
     ),
     "a payment a guest reports": (
         "guest",

@@ -92,3 +92,13 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path):
 def test_entries_of_a_program_are_refused_by_number():
     with pytest.raises(UsageError, match="entry 2: unknown key 'clarfy'"):
         AnswerBook.from_entries([planned(), {"request": "x", "clarfy": ["?"]}])
+
+
+def test_an_entry_may_be_for_one_run_and_then_share_its_text():
+    asks = {"request": "hello", "clarify": ["who?"]}
+    book = AnswerBook.from_entries([asks, {**asks, "clarify": ["when?"], "run": "r1"}])
+    assert book.find(["hello"], "r1").clarify == ["when?"]
+    assert book.find(["something else"], "r1") is None
+    assert book.of_run("r2") is None
+    with pytest.raises(UsageError, match="again"):
+        AnswerBook.from_entries([{**asks, "run": "r1"}, {**asks, "run": "r1"}])

@@ -85,6 +85,12 @@ class Entry:
     answers: dict[str, dict[str, Any]] = Field(default_factory=dict[str, dict[str, Any]])
     forbidden: list[str] = Field(default_factory=list[str])
     language: str = "en"
+    run: str = ""
+
+    @property
+    def name(self) -> str:
+        """What tells it from every other entry: its run where it is for one run only, its text otherwise."""
+        return self.run or self.request
 
     def __post_init__(self) -> None:
         if not self.request.strip():
@@ -115,6 +121,7 @@ class AnswerBook:
     def __init__(self, entries: Iterable[Entry]) -> None:
         self.entries = tuple(entries)
         self.specialists = sorted({s.specialist for e in self.entries for s in e.subtasks})
+        self._of_run = {e.run: e for e in self.entries if e.run}
         self._exact = {e.request: e for e in self.entries}
         self._loose = {_loose(e.request): e for e in self.entries}
         self._by_subtask: dict[tuple[str, str], list[Entry]] = {}
@@ -141,9 +148,16 @@ class AnswerBook:
         """Take entries as a program has them."""
         return cls(_checked((f"entry {n}", entry) for n, entry in enumerate(entries, 1)))
 
-    def find(self, texts: Iterable[str]) -> Entry | None:
-        """Find the entry for the first text that is a request: exactly, else but for white space."""
+    def of_run(self, run_id: str) -> Entry | None:
+        """Find the entry that is for one run only."""
+        return self._of_run.get(run_id)
+
+    def find(self, texts: Iterable[str], run_id: str = "") -> Entry | None:
+        """Find the entry of this run, else for the first text that is a request: exactly, else but for white space."""
         candidates = tuple(texts)
+        own = self.of_run(run_id)
+        if own is not None and _loose(own.request) in map(_loose, candidates):
+            return own
         exact = (self._exact.get(text) for text in candidates)
         loose = (self._loose.get(_loose(text)) for text in candidates)
         return next((e for found in (exact, loose) for e in found if e), None)
@@ -176,10 +190,10 @@ class AnswerBook:
 
 
 def _checked(sources: Iterable[tuple[str, str | Mapping[str, Any]]]) -> Iterator[Entry]:
-    seen: dict[str, str] = {}
+    seen: dict[tuple[str, str], str] = {}
     for where, source in sources:
         entry = _entry(where, source)
-        same = _loose(entry.request)
+        same = (entry.run, _loose(entry.request))
         if same in seen:
             raise UsageError(
                 f"{where}: the request of {seen[same]} again (white space apart): {entry.request[:60]!r}",
@@ -230,4 +244,4 @@ def _loose(text: str) -> str:
 
 
 _ENTRY = TypeAdapter(Entry)
-_KEYS = ("request", "plan", "clarify", "calls", "answers", "forbidden", "language", "subtasks", "id", "specialist", "action", "instruction", "inputs", "needs", "tool", "arguments")  # fmt: skip
+_KEYS = ("request", "plan", "clarify", "calls", "answers", "forbidden", "language", "run", "subtasks", "id", "specialist", "action", "instruction", "inputs", "needs", "tool", "arguments")  # fmt: skip

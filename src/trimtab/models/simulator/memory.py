@@ -36,14 +36,14 @@ class Memory:
         run = self._run(run_id)
         match asked:
             case PlanAsked():
-                entry = self._book.find(asked.texts)
-                content = digest([entry.request if entry else list(asked.texts), len(asked.tried)])
+                entry = self._book.find(asked.texts, run_id)
+                content = digest([entry.name if entry else list(asked.texts), len(asked.tried)])
                 if run_id:
                     run.entry = entry
             case WorkAsked():
-                entry = run.entry or self._book.entry_of(asked.subtask)
+                entry = run.entry or self._book.of_run(run_id) or self._book.entry_of(asked.subtask)
                 named = [asked.subtask.get("id"), asked.subtask.get("action")] if entry else dict(asked.subtask)
-                content = digest([entry.request if entry else "", named, len(asked.tried)])
+                content = digest([entry.name if entry else "", named, len(asked.tried)])
             case OtherAsked():
                 entry, content = None, digest(asked.text)
         if run_id and not run.asked:
