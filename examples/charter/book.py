@@ -53,5 +53,5 @@ def instruction(action: str) -> str:
 
 def read_lines(path: Path | None = None) -> list[dict[str, Any]]:
     """Read requests, one a line: those that ship with the application, or another file."""
-    text = (path or Path(__file__).with_name("requests.jsonl")).read_text("utf-8")
+    text = (path or Path(__file__).with_name("requests.jsonl")).read_text("utf-8-sig")
     return [json.loads(line) for line in text.split("\n") if line.strip()]

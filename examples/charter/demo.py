@@ -54,7 +54,7 @@ def read_cases(path: Path | None) -> list[Case]:
     """Read requests; None: the thirty of this application. Raises UsageError with the file and the line."""
     source = path or _HERE / "requests.jsonl"
     try:
-        text = source.read_text("utf-8")
+        text = source.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{str(source)!r} cannot be read: {error}", hint="name a JSONL file of requests") from None
     cases: list[Case] = []

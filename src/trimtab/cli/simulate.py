@@ -39,7 +39,7 @@ def simulate(book: str | None, profile: str, seed: int, pace: float, host: str, 
 
 
 def _own_book() -> AnswerBook:
-    from trimtab.cli.demo import load_example
+    from trimtab.cli.example import load_example
     from trimtab.models.simulator import AnswerBook
 
     example = load_example()
