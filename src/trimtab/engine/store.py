@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import IO, Any
 
-from trimtab.core.errors import StoreBrokenError, StoreError, StoreLockedError
+from trimtab.core.errors import StoreBrokenError, StoreLockedError
 from trimtab.core.outcome import Status
 from trimtab.core.ports import Ended, FactWriter, NewRun, Parked, Standing
 from trimtab.core.values import Json, dumps
@@ -284,9 +284,3 @@ def _read(state: str, text: str) -> Standing:
         return Ended(status, value, reason)
     until = datetime.fromisoformat(saved["until"]) if saved["until"] else None
     return Parked(status, frozenset(saved["events"]), until, value, reason)
-
-
-def require(path: Path) -> None:
-    """Refuse a store that is not there yet where only a made one is of use."""
-    if not path.exists():
-        raise StoreError(f"no store at {str(path)!r}", hint="start a worker, or name another with --store")
