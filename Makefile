@@ -31,7 +31,7 @@ format: setup
 
 # Needs uv. The lock names versions and hashes, and no registry.
 lock:
-	uv pip compile --universal --python-version 3.11 pyproject.toml --extra openai --group dev \
+	uv pip compile --universal --python-version 3.11 pyproject.toml --extra openai --extra learn --group dev \
 		--no-emit-index-url --no-header --generate-hashes -o requirements.lock
 
 -include bench/bench.mk

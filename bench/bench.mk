@@ -1,7 +1,7 @@
 # Benchmarks; bench/README.md says what each prints. Included by the Makefile.
 PEERS = bench/.venv/.installed
 
-.PHONY: bench-setup bench-engine
+.PHONY: bench-setup bench-engine bench-statistics bench-chaos bench-replay
 
 bench-setup: setup $(PEERS)
 
@@ -12,3 +12,17 @@ $(PEERS): bench/requirements.txt
 
 bench-engine: bench-setup
 	$(BIN)/python bench/engine.py
+
+# About half an hour; needs no peers. bench/chaos/README.md says what each promises.
+CHAOS = boundaries trouble hostile budget waits any_json
+
+bench-chaos: setup
+	for name in $(CHAOS); do $(BIN)/python bench/chaos/$$name.py || exit 1; done
+
+# Needs no peers: their rules are formulas, and the bench has them.
+bench-statistics: setup
+	$(BIN)/python bench/statistics.py
+
+# Needs no peers.
+bench-replay: setup
+	$(BIN)/python bench/replay.py

@@ -14,11 +14,10 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
 HERE = Path(__file__).with_suffix("")
@@ -94,6 +93,12 @@ def compare(asked: argparse.Namespace) -> Measured:
                 figures = run(python, engine.script, engine.kind, concurrency, asked.seconds)
                 measured.setdefault((engine, concurrency), []).append(figures)
     return measured
+
+
+def median(values: Iterable[float]) -> float:
+    """As the standard library's, whose name `bench/statistics.py` hides from scripts in this folder."""
+    ranked = sorted(values)
+    return (ranked[(len(ranked) - 1) // 2] + ranked[len(ranked) // 2]) / 2
 
 
 def ratio(measured: Measured, ours: Engine, theirs: Engine, concurrency: int) -> float:

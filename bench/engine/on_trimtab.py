@@ -22,6 +22,7 @@ from trimtab.app import SystemClock
 from trimtab.core.outcome import Status
 from trimtab.core.ports import Ended, NewRun, Steps, Worked
 from trimtab.core.records import (
+    EffectFact,
     ExposureFact,
     Fact,
     ModelCallFact,
@@ -39,6 +40,7 @@ MODEL = "anthropic:claude-haiku-4-5"
 ROLES = {
     role: {"model": MODEL, "max_tokens": 8192, "prompt": "0123456789abcdef"} for role in ("orchestrator", "berths")
 }
+KEY = "0123456789abcdef"
 PAYLOAD = dumps({"workflow": "bench", "request": {"text": "a berth"}, "pin": {"roles": ROLES, "arm": None}})
 
 
@@ -98,7 +100,7 @@ class Facts:
             subtask=subtask,
             tool="hold",
             effect="reversible",
-            idempotency_key="0123456789abcdef",
+            idempotency_key=KEY,
             attempt=1,
             arguments={"berth": "A12", "from": "2026-06-13", "nights": 7, "vessel": "larkspur"},
             outcome="done",
@@ -107,7 +109,10 @@ class Facts:
             latency_ms=12.3,
             at=now(),
         )
-        return [call]
+        return [call, *self.effect(step, subtask, "committed")]
+
+    def effect(self, step: str, subtask: str, state: str) -> list[Fact]:
+        return [EffectFact(self.run_id, step, state, KEY, subtask, "berths", "hold", "reversible", "", "", now())]
 
     def stands(self, subtask: str, state: str) -> list[Fact]:
         return [SubtaskFact(self.run_id, subtask, state, "berths", "hold", None, "", now())]
@@ -145,20 +150,23 @@ class Conductor:
             steps.record(*facts.stands(subtask, "started"))
         model, tool = f"do/{subtask}/model/0/1", f"do/{subtask}/tool/0.0/1"
         asked = await steps.step(model, lambda: self.work(measure.step_result(subtask, 1), facts.asked(model, subtask)))
-        called = await steps.step(
-            tool, lambda: self.work(measure.step_result(subtask, 2), facts.called(tool, subtask)), effect=True
-        )
+        called = await self.write(steps, facts, tool, subtask)
         if self.facts:
             steps.record(*facts.stands(subtask, "done"))
         return [asked, called]
 
+    async def write(self, steps: Steps, facts: Facts, tool: str, subtask: str) -> Any:
+        """Do a step that changes the world: with facts as the product does, reserved first; without as the peers do."""
+        done = lambda: self.work(measure.step_result(subtask, 2), facts.called(tool, subtask))  # noqa: E731 - one of two uses
+        if not self.facts:
+            return await steps.step(tool, done)
+        begin = Worked({"key": KEY, "subtask": subtask, "tool": "hold"}, facts.effect(tool, subtask, "reserved"))
+        return await steps.once(tool, begin, lambda _: done(), shielded=True)
+
     async def work(self, result: dict[str, Any], facts: Sequence[Fact]) -> Worked:
         return Worked(result, facts)
 
-    def cancelled(self, run_id: str, payload: str, by: str) -> Ended:
-        return Ended(Status.CANCELLED)
-
-    def broken(self, run_id: str, payload: str, error: Exception) -> Ended:
+    async def broken(self, steps: Steps, payload: str, error: Exception) -> Ended:
         raise error
 
 
@@ -172,7 +180,7 @@ async def opened(folder: Path, *, facts: bool) -> AsyncIterator[measure.RunOne]:
     await engine.start()
 
     async def run_one(run_id: str) -> None:
-        ended = await engine.settled(await engine.accept(new_run(run_id, facts=facts)), final=True)
+        ended = await engine.settled(await engine.accept(new_run(run_id, facts=facts)), through=frozenset(Status))
         assert ended.value == 10
 
     yield run_one

@@ -42,7 +42,7 @@ class Waiting(Conductor):
         await steps.step(first, lambda: self.work(measure.step_result(subtask, 1), facts.asked(first, subtask)))
         if steps.run_id.startswith("parked") and steps.event(APPROVAL) is None:
             return Parked(Status.AWAITING_APPROVAL, frozenset({APPROVAL}))
-        await steps.step(second, lambda: self.called(facts, second, subtask), effect=True)
+        await self.write(steps, facts, second, subtask)
         return Ended(Status.COMPLETED, facts=facts.ended())
 
     async def called(self, facts: Facts, step: str, subtask: str) -> Worked:
@@ -88,7 +88,9 @@ async def finish(store: Path) -> dict[str, float]:
     engine = await started(store)
     waiting = ids(store)
     await asyncio.gather(*(engine.deliver(run_id, APPROVAL, {"approved": True}) for run_id in waiting))
-    standings: list[Any] = await asyncio.gather(*(engine.settled(run_id, final=True) for run_id in waiting))
+    standings: list[Any] = await asyncio.gather(
+        *(engine.settled(run_id, through=frozenset(Status)) for run_id in waiting)
+    )
     await engine.close()
     return {"finished": sum(s.status is Status.COMPLETED for s in standings)}
 

@@ -25,6 +25,7 @@ import on_trimtab
 from on_trimtab import Conductor
 
 from trimtab.app import SystemClock
+from trimtab.core.outcome import Status
 from trimtab.core.ports import Ended, Steps, Worked
 from trimtab.core.records import Fact
 from trimtab.engine.embedded import EmbeddedEngine
@@ -60,7 +61,7 @@ async def latencies(concurrency: int, seconds: float, step_seconds: float) -> li
         async def run_one(run_id: str) -> None:
             new = on_trimtab.new_run(run_id, facts=True)
             accepted = time.perf_counter()
-            await engine.settled(await engine.accept(new), final=True)
+            await engine.settled(await engine.accept(new), through=frozenset(Status))
             taken.append((conductor.began.pop(run_id) - accepted) * 1000)
 
         ids: Iterator[str] = (f"run-{n}" for n in count())

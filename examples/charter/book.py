@@ -7,7 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from .attacks import chosen
 from .contract import contract
+from .fleet import with_context, world_of
 
 
 def answer_book(lines: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -26,6 +28,17 @@ def entry(line: Mapping[str, Any]) -> dict[str, Any]:
         "forbidden": [rule.removeprefix("call:") for rule in line.get("must_not", ()) if rule.startswith("call:")],
         "language": line["expected_outcome"].get("reply_lang", "en"),
     }
+
+
+def hostile_book(lines: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Write the entries with what a hostile model would try beside what is right."""
+    return [
+        {**made, "attacks": chosen(line, made.get("plan"), _world(line))} for line in lines for made in [entry(line)]
+    ]
+
+
+def _world(line: Mapping[str, Any]) -> Mapping[str, Any]:
+    return with_context(world_of(), line.get("context") or {})
 
 
 def plan(line: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from trimtab import Handoff, Rejected, Specialist, Step, tool
 
 from . import finding, moving
 from .books import Books
-from .desk import gate, undoes, writes
+from .desk import gate, made, undoes, writes
 from .enquiry import Enquiries, unknown
 from .fleet import Fleet
 from .kinds import (
@@ -53,7 +53,7 @@ class Booking(Specialist[Any], Enquiries, role="booking", risk="high"):
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
 
-    @tool("reversible")
+    @tool("reversible", approval=gate("booking.create"))
     @writes
     def create(
         self,
@@ -109,6 +109,8 @@ class Booking(Specialist[Any], Enquiries, role="booking", risk="high"):
             books.adopt(own, record.id, expires)
         return Created(record.id, record.status, record.total, record.revenue)
 
+    create.lookup(made)
+
     @create.compensate
     @undoes
     def undo_create(self, books: Books, note: Mapping[str, Any]) -> None:
@@ -141,11 +143,13 @@ class Booking(Specialist[Any], Enquiries, role="booking", risk="high"):
             else moving.change(books, booking, changes, crew_confirmed=crew_confirmed)
         )
 
+    change.lookup(made)
+
     @change.compensate
     @undoes
-    def undo_change(self, books: Books, note: Mapping[str, Any]) -> None:
-        """Give the booking the fields back that were changed."""
-        moving.restore(books, note)
+    def undo_change(self, books: Books, note: Mapping[str, Any]) -> Rejected | None:
+        """Give the booking the fields back that were changed; refused where somebody else has its old slot by now."""
+        return moving.restore(books, note)
 
     @tool("irreversible", approval=gate("booking.cancel"))
     @writes
@@ -170,7 +174,9 @@ class Booking(Specialist[Any], Enquiries, role="booking", risk="high"):
             books.add_note(booking_id, f"cancelled by {by}: {reason}")
         return Cancelled(booking_id, "cancelled")
 
-    @tool("reversible")
+    cancel.lookup(made)
+
+    @tool("reversible", approval=gate("booking.confirm"))
     @writes
     def confirm(self, step: Step, books: Books, *, booking_id: BookingId) -> Confirmed | Rejected:
         """Make a tentative booking firm, once its deposit is recorded and its calendar slot is confirmed."""
@@ -193,6 +199,8 @@ class Booking(Specialist[Any], Enquiries, role="booking", risk="high"):
         books.save(replace(booking, status="confirmed", hold_expires=None, balance_due=due))
         return Confirmed(booking_id, "confirmed", booking.balance, due)
 
+    confirm.lookup(made)
+
     @confirm.compensate
     @undoes
     def undo_confirm(self, books: Books, note: Mapping[str, Any]) -> None:
@@ -203,7 +211,7 @@ class Booking(Specialist[Any], Enquiries, role="booking", risk="high"):
             due = date.fromisoformat(note["due"]) if note["due"] else None
             books.save(replace(booking, status="tentative", hold_expires=expires, balance_due=due))
 
-    @tool("reversible")
+    @tool("reversible", approval=gate("booking.update_notes"))
     @writes
     def update_notes(
         self,
@@ -230,6 +238,8 @@ class Booking(Specialist[Any], Enquiries, role="booking", risk="high"):
         if minors is not None or adults is not None:
             books.save(replace(booking, adults=adults if adults is not None else booking.adults, minors=minor_ages))
         return Noted(booking_id, notes)
+
+    update_notes.lookup(made)
 
     @update_notes.compensate
     @undoes
@@ -263,6 +273,8 @@ class Booking(Specialist[Any], Enquiries, role="booking", risk="high"):
         n = books.queue(slot, party_size, behind or first, step.request_as(BookingRequest).sender)
         books.undo = {"n": n}
         return Queued(f"W-{n}", behind or first)
+
+    waitlist.lookup(made)
 
     @waitlist.compensate
     @undoes

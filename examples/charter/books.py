@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from datetime import date, datetime, time
 from typing import Any
 
+from .contract import contract
 from .ledger import Ledger
 from .outbox import Outbox
 from .papers import Papers
@@ -17,6 +18,7 @@ from .slots import Claim, Slot, Taken, collisions
 from .wire import local, minute
 from .world import Block, World
 
+READS = frozenset(name for name, declared in contract().actions.items() if declared["effect"] == "read")
 _CLAIM = "SELECT n, state, vessel, start, finish, booking_id, expires FROM entries WHERE state <> 'released'"
 
 
@@ -61,6 +63,35 @@ class Books:
         """Every booking, by start. Entries of a creation that was taken back are left out."""
         rows = self._db.execute("SELECT * FROM bookings WHERE cancelled_by IS NOT 'undo' ORDER BY start, id")
         return [from_row(row) for row in rows]
+
+    def made_by(self, run_id: str, booking_id: str) -> bool:
+        """Whether this run entered this booking, and did not merely find it."""
+        rows = self._db.execute(
+            "SELECT undo FROM effects WHERE run_id = ? AND action = 'booking.create' AND undo IS NOT NULL AND NOT undone",
+            (run_id,),
+        )
+        return any(json.loads(row["undo"])["booking"] == booking_id for row in rows)
+
+    def did(self, run_id: str, actions: Iterable[str], booking_id: str | None = None) -> bool:
+        """Whether this run made one of these calls (about this booking); a write counts once it was made, a read once it was asked."""
+        rows = self._db.execute(
+            """SELECT c.action, c.arguments FROM calls AS c LEFT JOIN effects AS e ON e.key = c.key
+               WHERE c.run_id = ? AND (e.key IS NOT NULL OR c.action IN (SELECT value FROM json_each(?)))""",
+            (run_id, json.dumps(sorted(READS))),
+        )
+        wanted = frozenset(actions)
+        named = [json.loads(row["arguments"]).get("booking_id") for row in rows if row["action"] in wanted]
+        return any(booking_id is None or name == booking_id for name in named)
+
+    def given_up(self, booking_id: str) -> frozenset[datetime]:
+        """When the slots start that this run gave up for a booking, whether they are free yet or not."""
+        rows = self._db.execute(
+            """SELECT c.arguments FROM calls AS c JOIN effects AS e ON e.key = c.key
+               WHERE c.run_id = ? AND c.action = 'calendar.release_slot'""",
+            (self.run_id,),
+        )
+        given = [json.loads(row["arguments"]) for row in rows]
+        return frozenset(local(g["start"]) for g in given if g.get("booking_id") == booking_id and g.get("start"))
 
     def next_id(self) -> str:
         """Give the next free booking id."""

@@ -12,7 +12,7 @@ from trimtab import Rejected, Specialist, Step, tool
 
 from . import freetime, moving
 from .books import Books
-from .desk import reads, undoes, writes
+from .desk import gate, made, reads, undoes, writes
 from .enquiry import unknown
 from .fleet import Fleet
 from .kinds import BookingId, Count, Day, Days, Hours, Id, LocalTime, Search, SlotIn, Text, Vessel
@@ -64,7 +64,7 @@ class Calendar(Specialist[Any], role="calendar", risk="high"):
             return Rejected(f"a slot ends at {ended.end:%Y-%m-%dT%H:%M}, not after its start")
         return freetime.answer(books, asked, search, party_size, exclude)
 
-    @tool("reversible")
+    @tool("reversible", approval=gate("calendar.place_hold"))
     @writes
     def place_hold(
         self,
@@ -92,6 +92,8 @@ class Calendar(Specialist[Any], role="calendar", risk="high"):
         books.undo = {"n": n}
         return Held(f"H-{n}", vessel, start, end, expires)
 
+    place_hold.lookup(made)
+
     @place_hold.compensate
     @undoes
     def undo_place_hold(self, books: Books, note: Mapping[str, Any]) -> None:
@@ -100,7 +102,7 @@ class Calendar(Specialist[Any], role="calendar", risk="high"):
         if claim is not None and not claim.firm:
             books.release(claim)
 
-    @tool("reversible")
+    @tool("reversible", approval=gate("calendar.confirm_slot"))
     @writes
     def confirm_slot(
         self, step: Step, books: Books, *, hold_id: Id | None = None, booking_id: BookingId | None = None
@@ -126,6 +128,8 @@ class Calendar(Specialist[Any], role="calendar", risk="high"):
                 return Entered(f"E-{n}", claim.slot.vessel, claim.slot.start, claim.slot.end)
         return Entered(f"E-{claim.entry}", claim.slot.vessel, claim.slot.start, claim.slot.end)
 
+    confirm_slot.lookup(made)
+
     @confirm_slot.compensate
     @undoes
     def undo_confirm_slot(self, books: Books, note: Mapping[str, Any]) -> None:
@@ -137,7 +141,7 @@ class Calendar(Specialist[Any], role="calendar", risk="high"):
             expires = datetime.fromisoformat(note["expires"]) if note["expires"] else None
             books.mark(claim.entry, state="hold", booking_id=note["of"], expires=expires)
 
-    @tool("irreversible")
+    @tool("irreversible", approval=gate("calendar.release_slot"))
     @writes
     def release_slot(
         self,
@@ -150,7 +154,8 @@ class Calendar(Specialist[Any], role="calendar", risk="high"):
     ) -> Released | Rejected:
         """Free a hold, or a booking's slot; in a move `start` names the old one. Another guest may take it at once.
 
-        The slot a confirmed booking sails in is not freed before the booking is cancelled, or has another that is firm.
+        The slot a confirmed booking sails in is not freed before the booking is cancelled, or has another that is firm; and then
+        it is free once the booking was changed, not before: whatever happens in between, there is a slot it sails in.
         """
         del step
         if hold_id is None and booking_id is None:
@@ -159,11 +164,14 @@ class Calendar(Specialist[Any], role="calendar", risk="high"):
         if isinstance(going, Rejected):
             return going
         for claim in going:
-            books.release(claim)
-            books.ledger.expire_links(claim.entry)
+            if not moving.sails_in(books, claim):
+                books.release(claim)
+                books.ledger.expire_links(claim.entry)
         return Released(released=bool(going))
 
-    @tool("reversible")
+    release_slot.lookup(made)
+
+    @tool("reversible", approval=gate("calendar.block_range"))
     @writes
     def block_range(
         self,
@@ -185,6 +193,8 @@ class Calendar(Specialist[Any], role="calendar", risk="high"):
         n = books.add_block(Block(vessel, reason, from_, to))
         books.undo = {"n": n}
         return Blocked(f"K-{n}", from_, to, affected)
+
+    block_range.lookup(made)
 
     @block_range.compensate
     @undoes

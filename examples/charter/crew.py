@@ -12,7 +12,7 @@ from trimtab import Handoff, Rejected, Specialist, Status, Step, tool
 from . import addresses
 from .books import Books
 from .cascade import Ask, accepted, fill, muster
-from .desk import mails, undoes, writes
+from .desk import gate, made, mails, posted, undoes, writes
 from .enquiry import unknown
 from .fleet import Fleet
 from .kinds import BookingId, Count, LocalTime, Person, Position, Text
@@ -38,7 +38,7 @@ class Crew(Specialist[Any], role="crew", risk="medium"):
         self.fleet = fleet
         self.mailer = mailer
 
-    @tool("irreversible")
+    @tool("irreversible", approval=gate("crew.dispatch_cascade"))
     @mails
     def dispatch_cascade(
         self, step: Step, books: Books, *, booking_id: BookingId
@@ -62,7 +62,9 @@ class Crew(Specialist[Any], role="crew", risk="medium"):
         dispatched = Dispatched(f"C-{event}", asked, places)
         return Handoff(Status.AWAITING_CREW, dispatched, f"{places} places open") if places else dispatched
 
-    @tool("reversible")
+    dispatch_cascade.lookup(posted)
+
+    @tool("reversible", approval=gate("crew.release"))
     @writes
     def release(
         self, step: Step, books: Books, *, booking_id: BookingId, persons: list[Person], reason: Text
@@ -81,6 +83,8 @@ class Crew(Specialist[Any], role="crew", risk="medium"):
         books.undo = {"booking": booking_id, "captain": booking.captain, "crew": booking.crew, "note": note}
         return StoodDown(going)
 
+    release.lookup(made)
+
     @release.compensate
     @undoes
     def undo_release(self, books: Books, note: Mapping[str, Any]) -> None:
@@ -92,7 +96,7 @@ class Crew(Specialist[Any], role="crew", risk="medium"):
         books.save(replace(booking, captain=booking.captain or note["captain"], crew=crew))
         books.strike_note(note["note"])
 
-    @tool("reversible")
+    @tool("reversible", approval=gate("crew.replace_member"))
     @mails
     def replace_member(
         self,
@@ -122,6 +126,8 @@ class Crew(Specialist[Any], role="crew", risk="medium"):
             return Rejected(f"{strangers[0]} is no {position}")
         minutes = reply_within_minutes or _REPLY_MINUTES
         return _replacement(books, booking, position=position, out=out, candidates=candidates, minutes=minutes)
+
+    replace_member.lookup(posted)
 
     @replace_member.compensate
     @undoes
@@ -167,6 +173,8 @@ class Crew(Specialist[Any], role="crew", risk="medium"):
             all_accepted=len(accepted(asks)) == len(asks),
         )
         return answer if answer.all_accepted else Handoff(Status.AWAITING_CREW, answer, "not everybody accepted yet")
+
+    reconfirm.lookup(posted)
 
     @reconfirm.compensate
     @undoes

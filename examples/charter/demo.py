@@ -14,7 +14,7 @@ from typing import Any, cast
 from trimtab import UsageError
 
 from .app import build
-from .book import answer_book as book_of
+from .book import hostile_book
 from .contract import contract
 from .fleet import Fleet, with_context
 from .score import Score
@@ -80,6 +80,12 @@ def _read(raw: str, where: str) -> Mapping[str, Any]:
     if not isinstance(line, dict):
         raise UsageError(f"{where}: a request is a JSON object", hint="see FORMAT.md of the example")
     known = cast("dict[str, Any]", line)
+    check_line(known, where)
+    return known
+
+
+def check_line(known: Mapping[str, Any], where: str) -> None:
+    """Refuse a line that is no request of FORMAT.md. Raises UsageError with the place."""
     wrong = [f"{key} ({kind.__name__})" for key, kind in _NEEDED.items() if not isinstance(known.get(key), kind)]
     if wrong or not isinstance(known["expected_outcome"].get("status"), str):
         missing = ", ".join(wrong) or "expected_outcome.status (str)"
@@ -87,7 +93,6 @@ def _read(raw: str, where: str) -> Mapping[str, Any]:
     for step in known["expected_subtasks"]:
         _check_step(step, where)
     with_context(_world(), known.get("context") or {})
-    return known
 
 
 def _check_step(step: Any, where: str) -> None:
@@ -108,8 +113,8 @@ def _check_step(step: Any, where: str) -> None:
 
 
 def answer_book(cases: Sequence[Case]) -> list[dict[str, Any]]:
-    """Write what simulated models answer: one entry a request, in their order."""
-    return book_of(case.line for case in cases)
+    """Write what simulated models answer, hostile ones too: one entry a request, in their order."""
+    return hostile_book(case.line for case in cases)
 
 
 @cache

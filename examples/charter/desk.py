@@ -13,16 +13,19 @@ import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from datetime import datetime
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
-from trimtab import Failed, Retry, Step
+from trimtab import Failed, Rejected, Retry, Step
 
 from .approval import demands, needs_booking
 from .books import Books
+from .case import Case
 from .fleet import Fleet
 from .mailer import Mailer, MailerDownError, MailRefusedError, letter
 from .request import BookingRequest
 from .store import Call, Store
+from .warrant import WARRANTS, missing
 from .wire import named
 
 P = ParamSpec("P")
@@ -78,17 +81,41 @@ def mails(
     return run
 
 
+async def made(specialist: Staff, step: Step) -> Any:
+    """Say what came of a call that was begun: its first outcome, or None where it changed nothing (see `tool.lookup`)."""
+    return await asyncio.to_thread(specialist.fleet.open(company_of(step)).first, step.idempotency_key)
+
+
+async def posted(specialist: Writer, step: Step) -> Any:
+    """As `made`, for a call that sends mail: what it queued goes out first."""
+    first = await made(specialist, step)
+    if first is None:
+        return None
+    store = specialist.fleet.open(company_of(step))
+    return await _post(store, specialist.mailer, step.idempotency_key) or first
+
+
+def quiet(specialist: Staff, step: Step, arguments: Mapping[str, Any]) -> datetime | None:
+    """Put texts off that would go out in the company's quiet hours; gives the machine's time of their end."""
+    store = specialist.fleet.open(company_of(step))
+    now = store.now
+    if arguments["channel"] != "sms" or not store.world.quiet(now):
+        return None
+    opening = store.world.opening(now)
+    return store.put_off(step.idempotency_key, opening, step.now + (opening - now))
+
+
 def undoes(
-    body: Callable[[Any, Books, Mapping[str, Any]], None],
-) -> Callable[[Any, Step, Any], Awaitable[None]]:
+    body: Callable[[Any, Books, Mapping[str, Any]], Rejected | None],
+) -> Callable[[Any, Step, Any], Awaitable[Rejected | None]]:
     """Serve a compensation: gets what the call noted in `books.undo`, not at all when the call changed nothing."""
     action = body.__name__.removeprefix("undo_")
 
     @functools.wraps(body)
-    async def run(self: Staff, step: Step, returned: Any) -> None:
+    async def run(self: Staff, step: Step, returned: Any) -> Rejected | None:
         del returned  # the call's own note says more than its result
         store = self.fleet.open(company_of(step))
-        await asyncio.to_thread(
+        return await asyncio.to_thread(
             store.undoing, step, f"{self.role}.{action}", lambda books, note: body(self, books, note)
         )
 
@@ -96,15 +123,19 @@ def undoes(
 
 
 def gate(action: str) -> Callable[[Any, Step, Mapping[str, Any]], Awaitable[bool]]:
-    """Approval predicate: what actions.json says of this action."""
+    """Approval predicate: what actions.json says of this action, and whatever the request does not bear out."""
 
     async def held(specialist: Any, step: Step, arguments: Mapping[str, Any]) -> bool:
         given = named(arguments)
-        if not needs_booking(action):
+        if not needs_booking(action) and action not in WARRANTS:
             return demands(action, given, None)
-        store = cast("Staff", specialist).fleet.open(company_of(step))
-        booking = await asyncio.to_thread(store.read, lambda books: books.booking(given.get("booking_id")))
-        return demands(action, given, booking)
+        store, request = cast("Staff", specialist).fleet.open(company_of(step)), step.request_as(BookingRequest)
+
+        def decide(books: Books) -> bool:
+            case = Case(books, request, step.run_id, given)
+            return demands(action, given, case.booking) or bool(missing(case, action))
+
+        return await asyncio.to_thread(store.read, decide)
 
     return held
 

@@ -11,7 +11,7 @@ from trimtab import Handoff, Rejected, Specialist, Status, Step, tool
 
 from . import addresses
 from .books import Books
-from .desk import undoes, writes
+from .desk import made, undoes, writes
 from .enquiry import unknown
 from .fleet import Fleet
 from .kinds import BookingId, Count, Flag, Text
@@ -60,6 +60,8 @@ class Documents(Specialist[Any], role="documents", risk="medium"):
             else waivers
         )
 
+    send_waivers.lookup(made)
+
     @tool("reversible")
     @writes
     def build_manifest(self, step: Step, books: Books, *, booking_id: BookingId) -> Manifest | Rejected:
@@ -73,6 +75,8 @@ class Documents(Specialist[Any], role="documents", risk="medium"):
         n, last = books.papers.add_manifest(booking_id, booking.start, complete=complete)
         books.undo = {"n": n, "last": last}
         return Manifest(f"P-{n}", complete)
+
+    build_manifest.lookup(made)
 
     @build_manifest.compensate
     @undoes
@@ -96,6 +100,8 @@ class Documents(Specialist[Any], role="documents", risk="medium"):
         books.papers.put_checklist(booking_id, lines)
         books.undo = {"booking": booking_id, "before": before}
         return Checklist(tuple(lines))
+
+    build_checklist.lookup(made)
 
     @build_checklist.compensate
     @undoes
@@ -130,6 +136,8 @@ class Documents(Specialist[Any], role="documents", risk="medium"):
             "new": before is None,
         }
         return Checklist(tuple(lines))
+
+    update_checklist.lookup(made)
 
     @update_checklist.compensate
     @undoes

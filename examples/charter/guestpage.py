@@ -10,7 +10,7 @@ from trimtab import Rejected, Specialist, Step, tool
 
 from . import addresses
 from .books import Books
-from .desk import undoes, writes
+from .desk import gate, made, undoes, writes
 from .enquiry import unknown
 from .fleet import Fleet
 from .kinds import BookingId, Flag, Id, LocalTime, Text
@@ -30,7 +30,7 @@ class GuestPage(Specialist[Any], role="guestpage", risk="medium"):
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
 
-    @tool("reversible")
+    @tool("reversible", approval=gate("guestpage.publish"))
     @writes
     def publish(self, step: Step, books: Books, *, booking_id: BookingId) -> Published | Rejected:
         """Put up the guest page of a booking that is not cancelled."""
@@ -48,6 +48,8 @@ class GuestPage(Specialist[Any], role="guestpage", risk="medium"):
         books.papers.put_page(page)
         books.undo = {"booking": booking_id, "before": _kept(before)}
         return Published(addresses.page_link(books.company, page.token))
+
+    publish.lookup(made)
 
     @publish.compensate
     @undoes
@@ -81,13 +83,15 @@ class GuestPage(Specialist[Any], role="guestpage", risk="medium"):
         books.undo = {"booking": booking_id, "before": _kept(before)}
         return PageUpdated(addresses.page_link(books.company, page.token), booking.start, booking.end)
 
+    update.lookup(made)
+
     @update.compensate
     @undoes
     def undo_update(self, books: Books, note: Mapping[str, Any]) -> None:
         """Show the times it showed."""
         _restore(books, note)
 
-    @tool("reversible")
+    @tool("reversible", approval=gate("guestpage.withdraw"))
     @writes
     def withdraw(
         self,
@@ -112,6 +116,8 @@ class GuestPage(Specialist[Any], role="guestpage", risk="medium"):
         books.undo = {"booking": booking_id, "before": _kept(before)}
         link = addresses.page_link(books.company, token) if reissue_link else None
         return PageWithdrawn(withdrawn=True, copies_gone=True, page_link=link)
+
+    withdraw.lookup(made)
 
     @withdraw.compensate
     @undoes

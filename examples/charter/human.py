@@ -8,7 +8,7 @@ from typing import Any, Literal
 from trimtab import Handoff, Specialist, Status, Step, tool
 
 from .books import Books
-from .desk import undoes, writes
+from .desk import made, undoes, writes
 from .fleet import Fleet
 from .kinds import BookingId, LocalTime, Money, Object, Text
 from .money import to_store
@@ -76,6 +76,8 @@ class Human(Specialist[Any], role="human", risk="low"):
                 return Handoff(Status.REFUSED, item, what, stops=True)
             case "wait":
                 return Handoff(_WAITS[kind], item, what, stops=True)
+
+    needs_you.lookup(made)
 
     @needs_you.compensate
     @undoes

@@ -16,7 +16,7 @@ from .money import money
 from .prices import duration
 from .record import Booking, shown
 from .results import Changed
-from .slots import Slot
+from .slots import Claim, Slot
 from .wire import local, minute
 
 
@@ -96,23 +96,51 @@ def change(
             return wrong
         taken = books.take(changed.slot, firm=False, booking_id=booking.id, party=changed.party)
     _enter(books, changed)
+    _leave(books, changed)
     before = shown(booking)
     differing = {name: before[name] for name, value in shown(changed).items() if value != before[name]}
     books.undo = {"booking": booking.id, "before": differing, "taken": taken}
     return Changed(booking.id, changed.start, changed.end, changed.due(policy.balance_days), differing)
 
 
-def restore(books: Books, note: Mapping[str, Any]) -> None:
-    """Give a booking the fields back that a change took."""
+def sails_in(books: Books, claim: Claim) -> bool:
+    """Whether this is the only slot a confirmed booking sails in, and another waits for it to move there."""
+    booking = books.booking(claim.booking_id)
+    if booking is None or booking.status != "confirmed" or not claim.slot.holds(booking.slot):
+        return False
+    return not any(
+        other.entry != claim.entry and other.live(books.now) and other.slot.holds(booking.slot)
+        for other in books.entries(booking.id)
+    )
+
+
+def _leave(books: Books, booking: Booking) -> None:
+    # What was given up before the booking moved is free now.
+    starts = books.given_up(booking.id)
+    for claim in books.entries(booking.id):
+        if claim.slot.start in starts and not claim.slot.holds(booking.slot):
+            books.release(claim)
+            books.ledger.expire_links(claim.entry)
+
+
+def restore(books: Books, note: Mapping[str, Any]) -> Rejected | None:
+    """Give a booking the fields back that a change took, and its old slot where that was freed meanwhile."""
     booking = books.booking(note["booking"])
     assert booking is not None
     before: dict[str, Any] = dict(note["before"])
     readers = {"start": local, "end": local, "total": _amount, "balance_due": _day}
     fields = {name: readers[name](value) if name in readers else value for name, value in before.items()}
-    _enter(books, replace(booking, **fields))
+    again = replace(booking, **fields)
+    held = any(claim.live(books.now) and claim.slot.holds(again.slot) for claim in books.entries(booking.id))
+    if again.slot != booking.slot and again.live and not held:
+        if wrong := collision(books, again.slot, but=booking.id):
+            return wrong
+        books.take(again.slot, firm=True, booking_id=booking.id, party=again.party)
+    _enter(books, again)
     entry = books.entry(note["taken"]) if note["taken"] else None
     if entry is not None:
         books.release(entry)
+    return None
 
 
 def _enter(books: Books, booking: Booking) -> None:

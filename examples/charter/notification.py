@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from trimtab import Handoff, Rejected, Specialist, Status, Step, tool
 from . import addresses, visibility
 from .books import Books
 from .contract import contract
-from .desk import gate, mails
+from .desk import gate, mails, posted, quiet
 from .fleet import Fleet
 from .kinds import BookingId, Channel, Id, Language, Object, Person, Text
 from .mailer import Mailer
@@ -21,6 +21,22 @@ from .record import Booking
 from .request import BookingRequest
 from .results import Sent
 from .wire import dumps
+
+
+def addressee(arguments: Mapping[str, Any]) -> str:
+    """Name the role that reads a message."""
+    return arguments["to"]
+
+
+def crew_addressee(arguments: Mapping[str, Any]) -> str:
+    """Name the role whose eyes a message to the crew is for: a deckhand's, unless only captains get it."""
+    alone = captains_only(arguments["fields"], arguments.get("body"))
+    return "captain" if arguments["to"] == "captain" and alone else "crew"
+
+
+def captains_only(fields: Mapping[str, Any], body: str | None) -> bool:
+    """Whether a message to captains keeps deckhands out: it has fields that are not theirs, or words of its own."""
+    return body is not None or bool(visibility.closed(contract(), fields, "crew"))
 
 
 class Notification(Specialist[Any], role="notification", risk="low"):
@@ -34,7 +50,7 @@ class Notification(Specialist[Any], role="notification", risk="low"):
         self.fleet = fleet
         self.mailer = mailer
 
-    @tool("irreversible", approval=gate("notification.guest_message"))
+    @tool("irreversible", approval=gate("notification.guest_message"), quiet=quiet, reader=addressee)
     @mails
     def guest_message(
         self,
@@ -79,7 +95,9 @@ class Notification(Specialist[Any], role="notification", risk="low"):
         status = Status.CLARIFY if expects == "answer" else Status.AWAITING_GUEST
         return Handoff(status, sent, f"the guest's {expects}")
 
-    @tool("irreversible", approval=gate("notification.crew_message"))
+    guest_message.lookup(posted)
+
+    @tool("irreversible", approval=gate("notification.crew_message"), quiet=quiet, reader=crew_addressee)
     @mails
     def crew_message(
         self,
@@ -101,7 +119,7 @@ class Notification(Specialist[Any], role="notification", risk="low"):
         strangers = [person for person in persons if books.world.position(person) is None]
         if strangers:
             return Rejected(f"{strangers[0]} is not on the roster")
-        if visibility.closed(contract(), fields, "crew"):
+        if to == "captain" and captains_only(fields, body):
             persons = [person for person in persons if books.world.position(person) == "captain"]
         message = Message(
             reader=to,
@@ -116,7 +134,9 @@ class Notification(Specialist[Any], role="notification", risk="low"):
         )
         return send(books, message, includes)
 
-    @tool("irreversible", approval=gate("notification.operator_message"), waits=False)
+    crew_message.lookup(posted)
+
+    @tool("irreversible", approval=gate("notification.operator_message"), quiet=quiet, reader=addressee, waits=False)
     @mails
     def operator_message(
         self,
@@ -146,6 +166,8 @@ class Notification(Specialist[Any], role="notification", risk="low"):
         )
         return send(books, message, includes)
 
+    operator_message.lookup(posted)
+
 
 def send(books: Books, message: Message, includes: Sequence[str]) -> Sent | Rejected:
     """Put a message into the outbox, once, if everything in it is for its reader's eyes."""
@@ -165,12 +187,10 @@ def improper(books: Books, message: Message, includes: Sequence[str], booking: B
     """Say what in a message is not for its reader's eyes, or that it does not say what it includes."""
     if list(includes) != list(message.fields):
         return f"includes {list(includes)} are not the fields {list(message.fields)}"
-    words = [*visibility.texts(visibility.unquoted(message.fields)), *message.asks, message.body or ""]
-    if visibility.credential_in(words):
-        return "something that looks like a credential is in it"
     closed = visibility.closed(contract(), message.fields, message.reader)
     if closed:
         return f"not for the eyes of a {message.reader}: {', '.join(closed)}"
+    words = [*visibility.texts(visibility.unquoted(message.fields)), *message.asks, message.body or ""]
     if booking is not None and visibility.figure_in(words, _secret_figures(books, booking, message.reader)):
         return f"an amount is in its words that is not for the eyes of a {message.reader}"
     return None

@@ -11,7 +11,7 @@ from trimtab import Handoff, Rejected, Specialist, Status, Step, always, tool
 
 from . import addresses
 from .books import Books
-from .desk import reads, undoes, writes
+from .desk import gate, made, reads, undoes, writes
 from .enquiry import unknown
 from .fleet import Fleet
 from .kinds import BookingId, Id, Money, Text
@@ -33,7 +33,7 @@ class Payment(Specialist[Any], role="payment", risk="high"):
     def __init__(self, fleet: Fleet) -> None:
         self.fleet = fleet
 
-    @tool("reversible")
+    @tool("reversible", approval=gate("payment.create_deposit_link"))
     @writes
     def create_deposit_link(
         self, step: Step, books: Books, *, amount: Money, hold_id: Id | None = None, booking_id: BookingId | None = None
@@ -54,13 +54,15 @@ class Payment(Specialist[Any], role="payment", risk="high"):
             return Rejected(f"there is no hold {hold_id!r}, or it ran out")
         return _link(books, "deposit", amount, entry=claim.entry)
 
+    create_deposit_link.lookup(made)
+
     @create_deposit_link.compensate
     @undoes
     def undo_create_deposit_link(self, books: Books, note: Mapping[str, Any]) -> None:
         """Expire the link."""
         books.ledger.expire_link(note["n"])
 
-    @tool("reversible")
+    @tool("reversible", approval=gate("payment.create_balance_link"))
     @writes
     def create_balance_link(
         self, step: Step, books: Books, *, booking_id: BookingId, amount: Money
@@ -74,13 +76,15 @@ class Payment(Specialist[Any], role="payment", risk="high"):
             return wrong
         return _link(books, "balance", amount, booking_id=booking_id)
 
+    create_balance_link.lookup(made)
+
     @create_balance_link.compensate
     @undoes
     def undo_create_balance_link(self, books: Books, note: Mapping[str, Any]) -> None:
         """Expire the link."""
         books.ledger.expire_link(note["n"])
 
-    @tool("irreversible")
+    @tool("irreversible", approval=gate("payment.record_webhook"))
     @writes
     def record_webhook(
         self,
@@ -124,6 +128,8 @@ class Payment(Specialist[Any], role="payment", risk="high"):
             balance=paid.balance,
             balance_due=due,
         )
+
+    record_webhook.lookup(made)
 
     @tool("read")
     @reads
@@ -173,6 +179,8 @@ class Payment(Specialist[Any], role="payment", risk="high"):
             Status.AWAITING_APPROVAL, RefundAsked(f"RR-{n}", amount), f"refund {amount} of {booking_id}", stops=True
         )
 
+    request_refund.lookup(made)
+
     @request_refund.compensate
     @undoes
     def undo_request_refund(self, books: Books, note: Mapping[str, Any]) -> None:
@@ -203,6 +211,8 @@ class Payment(Specialist[Any], role="payment", risk="high"):
             return Rejected(f"nothing was put before the operator as {approval_id!r}")
         books.ledger.settle_refund(request.n, "executed", approval_id)
         return Refunded(refunded=True, amount=request.amount)
+
+    execute_refund.lookup(made)
 
 
 def _chargeable(booking: Booking) -> Rejected | None:

@@ -152,6 +152,17 @@ def _impostor_changes_nothing(request: BookingRequest, plan: Plan) -> Iterator[F
             yield Fault(step.id, "the sender is not who they claim to be: nothing of a booking may change for them")
 
 
+def _seen_before_held(request: BookingRequest, plan: Plan) -> Iterator[Fault]:
+    del request
+    looks = [check.id for check in _calls(plan, "calendar.check_availability")]
+    given_back = [release.inputs.get("hold_id") for release in _calls(plan, "calendar.release_slot")]
+    for hold in _calls(plan, "calendar.place_hold"):
+        before = plan.ancestors(hold.id)
+        known = any(plan[i].call == "booking.dedupe_check" for i in before) or "booking_id" in hold.inputs
+        if before.isdisjoint(looks) and (looks or not known) and f"${hold.id}.hold_id" not in given_back:
+            yield Fault(hold.id, "a slot is looked at before it is held: it must need calendar.check_availability")
+
+
 RULES: tuple[Rule, ...] = (
     _message_fields,
     _message_sources,
@@ -163,6 +174,7 @@ RULES: tuple[Rule, ...] = (
     _marketplace_money,
     _guest_is_reached,
     _impostor_changes_nothing,
+    _seen_before_held,
 )
 
 

@@ -92,6 +92,15 @@ class Roll:
         )
         return [row["person"] for row in rows]
 
+    def agreed(self, booking_id: str, slot: Slot) -> frozenset[str]:
+        """Who was asked whether these hours suit, and said yes."""
+        rows = self._db.execute(
+            """SELECT person FROM asks WHERE booking_id = ? AND purpose = 'reconfirm' AND start = ? AND finish = ?
+               AND state = 'accepted'""",
+            (booking_id, minute(slot.start), minute(slot.end)),
+        )
+        return frozenset(row["person"] for row in rows)
+
     def withdraw(self, numbers: Iterable[int]) -> None:
         """Take questions back."""
         self._db.executemany("UPDATE asks SET state = 'withdrawn' WHERE n = ?", [(n,) for n in numbers])

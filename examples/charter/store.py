@@ -34,11 +34,12 @@ class Call:
     key: str
     action: str
     arguments: Mapping[str, Any]
+    approved_by: str | None = None
 
     @classmethod
     def of(cls, step: Step, action: str, arguments: Mapping[str, Any]) -> Call:
         """Name the call that a step makes."""
-        return cls(step.run_id, step.subtask, step.idempotency_key, action, arguments)
+        return cls(step.run_id, step.subtask, step.idempotency_key, action, arguments, step.approved_by)
 
 
 class Store:
@@ -116,27 +117,46 @@ class Store:
             )
             return outcome
 
-    def undoing(self, step: Step, action: str, undo: Callable[[Books, Mapping[str, Any]], None]) -> None:
-        """Take the newest effect of this subtask's action back, once. A call that changed nothing has nothing to undo."""
+    def first(self, key: str) -> Any:
+        """Give the first outcome of the call with this key; None where it changed nothing."""
+        with self._transaction("DEFERRED") as db:
+            row = db.execute("SELECT outcome FROM effects WHERE key = ?", (key,)).fetchone()
+        return None if row is None else _load(row["outcome"])
+
+    def put_off(self, key: str, opening: datetime, until: datetime) -> datetime:
+        """Keep until when a call waits for the company to open, as it was first said: the company's own clock may stand still."""
+        name = f"put off {key} to {minute(opening)}"
+        with self._transaction("IMMEDIATE") as db:
+            db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, until.isoformat()))
+            row = db.execute("SELECT value FROM meta WHERE key = ?", (name,)).fetchone()
+        return datetime.fromisoformat(row["value"])
+
+    def undoing(
+        self, step: Step, action: str, undo: Callable[[Books, Mapping[str, Any]], Rejected | None]
+    ) -> Rejected | None:
+        """Take the effect of a call back, once; refused, it stands. A call that changed nothing has nothing to undo."""
         with self._transaction("IMMEDIATE") as db:
             row = db.execute(
                 """SELECT n, undo FROM effects WHERE run_id = ? AND subtask = ? AND action = ? AND NOT undone
                    ORDER BY key = ? DESC, n DESC LIMIT 1""",
-                (step.run_id, step.subtask, action, step.idempotency_key),
+                (step.run_id, step.subtask, action, step.compensates),
             ).fetchone()
             if row is None:
-                return
+                return None
+            db.execute("SAVEPOINT work")
             db.execute("UPDATE effects SET undone = 1 WHERE n = ?", (row["n"],))
-            if row["undo"] is not None:
-                undo(Books(db, self.world, step.run_id, step.subtask, step.idempotency_key), json.loads(row["undo"]))
+            if row["undo"] is None:
+                return None
+            books = Books(db, self.world, step.run_id, step.subtask, step.idempotency_key)
+            refused = undo(books, json.loads(row["undo"]))
+            if refused is not None:
+                db.execute("ROLLBACK TO work")
+            return refused
 
     def approve(self, run_id: str, subtask: str, operator: str) -> None:
         """Record that a signed-in operator decided for a held call."""
         with self._transaction("IMMEDIATE") as db:
-            db.execute(
-                "INSERT INTO approvals (run_id, subtask, operator, at) VALUES (?, ?, ?, ?)",
-                (run_id, subtask, operator, datetime.now(UTC).isoformat()),
-            )
+            _approve(db, run_id, subtask, operator)
 
     def table(self, query: str, *values: object) -> list[dict[str, Any]]:
         """Read rows for a report."""
@@ -156,6 +176,8 @@ class Store:
         row = (call.key, call.run_id, call.subtask, call.action, dumps(call.arguments), datetime.now(UTC).isoformat())
         with self._transaction("IMMEDIATE") as db:
             db.execute("INSERT INTO calls (key, run_id, subtask, action, arguments, at) VALUES (?, ?, ?, ?, ?, ?)", row)
+            if call.approved_by is not None:
+                _approve(db, call.run_id, call.subtask, call.approved_by)
 
     @contextmanager
     def _transaction(self, kind: str) -> Generator[sqlite3.Connection]:
@@ -180,6 +202,15 @@ class Store:
                 db.executescript(f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = 1; COMMIT;")
             self._db = db
         return self._db
+
+
+def _approve(db: sqlite3.Connection, run_id: str, subtask: str, operator: str) -> None:
+    # Once, however often the call that they approved comes in.
+    db.execute(
+        """INSERT INTO approvals (run_id, subtask, operator, at) SELECT :run_id, :subtask, :operator, :at WHERE NOT EXISTS
+           (SELECT 1 FROM approvals WHERE run_id = :run_id AND subtask = :subtask AND operator = :operator)""",
+        {"run_id": run_id, "subtask": subtask, "operator": operator, "at": datetime.now(UTC).isoformat()},
+    )
 
 
 @cache

@@ -14,11 +14,20 @@ _CREDENTIAL = re.compile(
     r"(?i)\b(?:sk|pk|ghp|xox[abp]|rk)[-_][A-Za-z0-9_-]{8,}|\b(?:api[ _-]?(?:key|token)|password|secret)\s*[:=]\s*\S+"
 )
 
+# What a request calls its own fields, as the contract names them.
+_REQUEST = {"text": "request_text", "sender": "contact_on_file"}
+
 
 def may_see(contract: Contract, field: str, reader: str) -> bool:
     """Whether a reader may see a field. Names nobody declared are for the operator alone."""
     roles = contract.visibility.get(field)
     return reader == "operator" if roles is None else reader in roles
+
+
+def open_to(contract: Contract, field: str, reader: str) -> bool:
+    """Whether a reader may see a value found under this name, which may be one inside a declared field: those follow it."""
+    declared = _REQUEST.get(field, field)
+    return declared not in contract.visibility or may_see(contract, declared, reader)
 
 
 def closed(contract: Contract, fields: Mapping[str, Any], reader: str) -> list[str]:

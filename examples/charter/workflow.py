@@ -8,10 +8,11 @@ from typing import Any, cast
 
 from trimtab import Handoff, Plan, Status, Stop, Subtask, Workflow
 
-from . import planrules
+from . import planrules, visibility
 from .booking import Booking
 from .books import Books
 from .calendar import Calendar
+from .contract import contract
 from .crew import Crew
 from .documents import Documents
 from .fleet import Fleet
@@ -94,6 +95,10 @@ class CharterBooking(Workflow[BookingRequest, Confirmation], name="charter-booki
         if not unverified or on_file or subtask.call in ("human.needs_you", "notification.operator_message"):
             return None
         return Handoff(Status.ESCALATED, None, "the sender is not verified", stops=True)
+
+    def may_see(self, field: str, reader: str) -> bool:
+        """Whether a reader of messages may see a field, as actions.json declares it."""
+        return visibility.open_to(contract(), field, reader)
 
     def settle(self, request: BookingRequest, stops: Sequence[Stop], results: Mapping[str, Any]) -> Status:
         """Say what matters most of what is left open: a refusal, a decision, the crew, a held message, the guest."""

@@ -132,6 +132,11 @@ class World:
         now = when.time()
         return now >= since or now < until if since > until else since <= now < until
 
+    def opening(self, when: datetime) -> datetime:
+        """Give the end of the quiet hours that `when` lies in."""
+        until = datetime.combine(when.date(), self.policies.quiet[1])
+        return until if until > when else until + timedelta(days=1)
+
     def position(self, person: str) -> str | None:
         """Give the place a person on the roster may fill."""
         if person in self.captains:

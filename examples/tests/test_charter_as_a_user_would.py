@@ -17,7 +17,7 @@ from trimtab import RunError, Status
 from trimtab.testing import ScriptedModel, StillClock, app_for_tests, uses
 
 WORLD = json.loads((Path(__file__).parents[1] / "charter" / "world.json").read_text("utf-8"))
-HOLD = {"vessel": "larkspur", "start": "2026-06-20T10:00", "end": "2026-06-20T13:00", "hold_hours": 24, "party_size": 8}
+SLOT = {"vessel": "larkspur", "start": "2026-06-20T10:00", "end": "2026-06-20T13:00"}
 
 
 def step(key: str, call: str, inputs: dict[str, Any], *needs: str) -> dict[str, Any]:
@@ -51,7 +51,8 @@ def rows(office: Path, query: str) -> list[dict[str, Any]]:
 
 async def test_a_hold_is_placed_and_its_deposit_asked_for(office: Path) -> None:
     plan = [
-        step("hold", "calendar.place_hold", HOLD),
+        step("free", "calendar.check_availability", {"slots": [SLOT]}),
+        step("hold", "calendar.place_hold", {**SLOT, "hold_hours": 24}, "free"),
         step("link", "payment.create_deposit_link", {"hold_id": "$hold.hold_id", "amount": 420.0}, "hold"),
     ]
     async with app_for_tests(build(office), models=models(*plan)) as app:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from trimtab.core.errors import RunError, TrimtabError, UsageError
     from trimtab.core.outcome import Done, Failed, Handoff, Rejected, Retry, Status
     from trimtab.core.plan import Plan, Subtask
-    from trimtab.run.tool import Step, always, over, tool
+    from trimtab.run.tool import Step, always, over, quiet_hours, tool
     from trimtab.run.workflow import Specialist, Stop, Workflow
 
 _HOME = {
@@ -18,7 +18,7 @@ _HOME = {
     "core.errors": ("RunError", "TrimtabError", "UsageError"),
     "core.outcome": ("Done", "Failed", "Handoff", "Rejected", "Retry", "Status"),
     "core.plan": ("Plan", "Subtask"),
-    "run.tool": ("Step", "always", "over", "tool"),
+    "run.tool": ("Step", "always", "over", "quiet_hours", "tool"),
     "run.workflow": ("Specialist", "Stop", "Workflow"),
 }
 _WHERE = {name: module for module, names in _HOME.items() for name in names}
@@ -43,6 +43,7 @@ __all__ = [
     "Workflow",
     "always",
     "over",
+    "quiet_hours",
     "tool",
 ]
 

@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 from uuid import uuid4
 
-from trimtab.core.errors import DeclarationError, PlanError, RunError, UsageError
+from trimtab.core.errors import DeclarationError, PlanError, RunError, TrimtabError, UsageError
 from trimtab.core.outcome import Status
 from trimtab.core.pin import ORCHESTRATOR, Pin
 from trimtab.core.ports import Clock, Ended, ModelClient, NewRun, Parked, PriceList, Standing
-from trimtab.core.records import DecisionFact, ExposureFact, RunFact
+from trimtab.core.records import AssignmentFact, EffectFact, ExposureFact, RunFact
 from trimtab.core.values import Json, digest, dumps
 from trimtab.engine.embedded import EmbeddedEngine
-from trimtab.engine.handin import CANCEL, Event, hand_in_event, hand_in_run
+from trimtab.engine.handin import hand_in_run
+from trimtab.experiments import Running
+from trimtab.journal.reader import Journal
 from trimtab.journal.writer import SqliteFacts
 from trimtab.models.catalogue import GenaiPrices
 from trimtab.models.client import Provider, ProviderClient
+from trimtab.policy.assign import Drawn, every_arm
+from trimtab.policy.caps import refuse_unpriced
 from trimtab.policy.load import check, load
 from trimtab.policy.resolve import make_pin, resolve
 from trimtab.policy.spec import Policy
-from trimtab.run.call import APPROVAL
+from trimtab.run.budget import Budgets, Sum
+from trimtab.run.credential import Check, credentials_of
 from trimtab.run.loop import RunLoop
 from trimtab.run.prompt import prompt_digests
 from trimtab.run.retry import Limits
-from trimtab.run.scope import Means
+from trimtab.run.scope import APPROVAL, Means
 from trimtab.run.workflow import Workflow
+from trimtab.word import decision, resumption, settlement
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -64,17 +71,22 @@ class Run(Generic[R]):
 
     async def ended(self) -> Ended:
         """Wait for the end, through every decision it needs."""
-        standing = await self.app.engine.settled(self.id, final=True)
+        standing = await self.app.engine.settled(self.id, through=frozenset(Status))
         assert isinstance(standing, Ended)
         return standing
 
     async def result(self) -> R:
-        """Wait for the end and give what the workflow concluded. Raises PlanError or RunError where it concluded nothing."""
-        standing = await self.ended()
+        """Wait for the end and give what the workflow concluded.
+
+        Raises PlanError or RunError where it concluded nothing, and where it cannot go on without you (it may be waited for
+        again once you have let it).
+        """
+        standing = await self.app.engine.settled(self.id, through=frozenset(Status) - {Status.NEEDS_YOU})
         if standing.value is not None or standing.status is Status.COMPLETED:
             return self.workflow.result.validate_python(standing.value)
         kind = PlanError if standing.reason.startswith("PlanError") else RunError
-        raise kind(f"run {self.id} ended as {standing.status}: {standing.reason}", hint=f"trimtab runs show {self.id}")
+        how = "ended as" if isinstance(standing, Ended) else "stands as"
+        raise kind(f"run {self.id} {how} {standing.status}: {standing.reason}", hint=f"trimtab runs show {self.id}")
 
     async def decide(self, *, approved: bool, by: str) -> int:
         """Approve or deny every call this run holds now; gives how many decisions were new."""
@@ -96,7 +108,8 @@ class App:
             confirmation = await run.result()
 
     `policy` is a file or a loaded policy; `store` the SQLite file (the policy's where not given). `models`, `prices` and
-    `clock` replace the real ones. Entering takes the store and goes on with unfinished runs; leaving stops and keeps them.
+    `clock` replace the real ones. `credentials` are functions, by name, that say why a credential is not valid (None: it is),
+    beside what `[credentials]` of the policy says. Entering takes the store and goes on with unfinished runs; leaving stops and keeps them.
     """
 
     def __init__(
@@ -109,6 +122,7 @@ class App:
         prices: PriceList | None = None,
         clock: Clock | None = None,
         limits: Limits | None = None,
+        credentials: Mapping[str, Check] | None = None,
     ) -> None:
         self.policy = policy if isinstance(policy, Policy) else load(Path(policy))
         self.store = Path(store) if store is not None else self.policy.store
@@ -122,16 +136,34 @@ class App:
         self._limits = limits or Limits()
         self._client: ProviderClient | None = None
         self._facts = SqliteFacts()
-        self._digests = {w.name: prompt_digests(w) for w in workflows}
+        self._digests: dict[tuple[str, tuple[tuple[str, str], ...]], Mapping[str, str]] = {}
         check(self.policy, self.roles)
-        for workflow in workflows:
-            self.pin(workflow)  # a policy that cannot staff a workflow is refused here and not at the first request
+        self.credentials = credentials_of(self.policy.credentials, credentials or {}, self.needs_credential)
+        self._running = Running(self.policy, environment, self.store)
+        budget = self.policy.budgets.get(environment)
+        # A policy that cannot staff a workflow, in any arm, is refused here and not at the first request.
+        for pin in self._pins():
+            refuse_unpriced(environment, budget, pin.roles, self._prices, pin.price_date)
         self.engine: EmbeddedEngine
 
     @property
     def roles(self) -> frozenset[str]:
         """Every role of every workflow."""
         return frozenset({ORCHESTRATOR, *(role for w in self.workflows.values() for role in w.specialists)})
+
+    @property
+    def needs_credential(self) -> Mapping[str, frozenset[str]]:
+        """Every credential that a role needs, with those roles."""
+        listed = [s for w in self.workflows.values() for s in w.specialists.values()]
+        names = sorted({name for s in listed for name in s.needs_credential})
+        return {name: frozenset(s.role for s in listed if name in s.needs_credential) for name in names}
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The values of every key and credential that is set: no message may carry one."""
+        providers, credentials = self.policy.providers.values(), self.policy.credentials.values()
+        variables = [*(p.key_env for p in providers), *(c.env for c in credentials)]
+        return tuple(sorted({os.environ[name] for name in variables if name and os.environ.get(name)}))
 
     async def __aenter__(self) -> Self:
         """Take the store and go on with unfinished runs."""
@@ -140,21 +172,44 @@ class App:
             self._client = ProviderClient(providers)
         models = self._models or self._client
         assert models is not None
-        means = Means(models, self._prices, self.clock, self._limits, asyncio.Semaphore(CALLS_AT_ONCE))
+        budgets = Budgets(self.policy.budgets)
+        means = Means(
+            models,
+            self._prices,
+            self.clock,
+            self._limits,
+            asyncio.Semaphore(CALLS_AT_ONCE),
+            budgets,
+            self.credentials,
+            self.secrets,
+        )
         self.engine = EmbeddedEngine(self.store, RunLoop(self.workflows, means), self._facts, self.clock)
         await self.engine.start()
         try:
+            self._load(budgets)
             self._try_models()
-        except UsageError:
+        except TrimtabError:
             await self.engine.close()
             raise
         return self
+
+    def _load(self, budgets: Budgets) -> None:
+        # Only now is the file ours alone. Runs may be at work already; none gets past the ledger before it is loaded.
+        if not self.policy.budgets:
+            return
+        with Journal(self.store) as journal:
+            days, runs = journal.balances(self.clock.now().date() - timedelta(days=1))
+        budgets.load(
+            [(b.environment, b.role, b.day, Sum(b.usd, b.tokens, b.turns, b.unpriced)) for b in days if b.day],
+            [(b.run_id, b.role, Sum(b.usd, b.tokens, b.turns, b.unpriced)) for b in runs],
+        )
 
     def _try_models(self) -> None:
         # A missing key or package is told before the first request is, and the first call does not pay for imports.
         if self._client is None:
             return
-        for model in sorted({c.model for w in self.workflows.values() for c in self.pin(w).roles.values()}):
+        choices = [choice for pin in self._pins() for choice in pin.roles.values()]
+        for model in sorted({model for choice in choices for model in (choice.model, *choice.escalate)}):
             if fault := self._client.prepare(model):
                 message, _, hint = fault.message.partition("\nhint: ")
                 raise UsageError(message, hint=hint)
@@ -187,9 +242,39 @@ class App:
         )
 
     async def decide(self, run_id: str, key: str, *, approved: bool, by: str) -> bool:
-        """Approve or deny one held call, by its idempotency key; False when it was decided before."""
-        decided = _decision(run_id, key, approved, by, self.clock.now())
+        """Approve or deny one held call, by its idempotency key; False when it was decided before, or no such call is held."""
+        with Journal(self.store) as journal:
+            if not journal.holds(run_id, key):
+                journal.run(run_id)  # raises UnknownRunError
+                return False
+        decided = decision(run_id, key, approved=approved, by=by, at=self.clock.now())
         return await self.engine.deliver(run_id, decided.name, decided.payload, decided.facts)
+
+    async def settle(self, effect: EffectFact, *, made: bool | None, result: Json = None, by: str) -> bool:
+        """Say what came of a write, as `settle_elsewhere` does; False when that was said before."""
+        said = settlement(effect, made=made, result=result, by=by, at=self.clock.now())
+        return await self.engine.deliver(said.run_id, said.name, said.payload, said.facts)
+
+    async def resume(
+        self,
+        run_id: str,
+        *,
+        by: str,
+        raised: Mapping[str, object] | None = None,
+        models: Mapping[str, str] | None = None,
+    ) -> bool:
+        """Let a stalled run go on, with higher caps (as in `[budgets]`) or other models by role (aliases or full ids).
+
+        Both hold for this run alone, from now on. False when it has ended, or somebody else let it go on at this moment.
+        Raises UsageError naming the caps or roles there are, and UnknownRunError.
+        """
+        full = {role: self.policy.model_id(model) for role, model in (models or {}).items()}
+        if unknown := sorted(set(full) - self.roles):
+            raise UsageError(f"no role {unknown[0]!r} in this app", hint=f"it has {', '.join(sorted(self.roles))}")
+        with Journal(self.store) as journal:
+            number = journal.resumes(run_id)
+        word = resumption(run_id, number, by=by, raised=raised, models=full, at=self.clock.now())
+        return await self.engine.deliver(run_id, word.name, word.payload, word.facts)
 
     def run(self, run_id: str, workflow: str) -> Run[Any]:
         """Take up a run that was started before."""
@@ -202,43 +287,39 @@ class App:
             raise DeclarationError(f"no workflow {name!r} in this app", hint=f"it has {known}")
         return self.workflows[name]
 
-    def pin(self, workflow: Workflow[Any, Any]) -> Pin:
-        """Decide, by the policy, which model plays each role of a run accepted now."""
-        roles = {ORCHESTRATOR, *workflow.specialists}
-        digests = self._digests[workflow.name]
-        resolved = resolve(self.policy, self.environment, roles)
-        return make_pin(resolved, digests, self.clock.now().date())
+    def pin(self, workflow: Workflow[Any, Any], drawn: Sequence[Drawn] = ()) -> Pin:
+        """Decide, by the policy, which model plays each role of a run accepted now; `drawn` are the arms that it is in."""
+        resolved = resolve(self.policy, self.environment, {ORCHESTRATOR, *workflow.specialists}, drawn)
+        revised = {role: c.instructions for role, c in resolved.choices.items() if c.instructions is not None}
+        shown = (workflow.name, tuple(sorted(revised.items())))
+        if shown not in self._digests:
+            self._digests[shown] = prompt_digests(workflow, revised)
+        return make_pin(resolved, self._digests[shown], self.clock.now().date())
+
+    def _pins(self) -> Iterator[Pin]:
+        # Every map a run accepted here may be pinned to, each arm by itself.
+        for workflow in self.workflows.values():
+            yield self.pin(workflow)
+            for drawn in every_arm(self.policy, self.environment):
+                yield self.pin(workflow, [drawn])
 
     def _new(self, workflow: Workflow[Any, Any], request: Json, key: str | None) -> NewRun:
         key = key or uuid4().hex
         run_id = run_id_of(workflow.name, key)
-        pin, now = self.pin(workflow), self.clock.now()
+        drawn = self._running.draw({ORCHESTRATOR, *workflow.specialists}, key)
+        pin, now = self.pin(workflow, drawn), self.clock.now()
         exposure = ExposureFact(run_id, pin.roles_json(), pin.arm, pin.propensity, pin.policy_digest, pin.price_date)
+        assigned = [AssignmentFact(run_id, d.experiment, d.arm, d.propensity, d.weight) for d in drawn]
         return NewRun(
             run_id=run_id,
             workflow=workflow.name,
             key=key,
             fingerprint=digest(request),
             payload=dumps({"workflow": workflow.name, "request": request, "pin": pin.as_json()}),
-            facts=[RunFact(run_id, workflow.name, key, self.environment, request, now), exposure],
+            facts=[RunFact(run_id, workflow.name, key, self.environment, request, now), exposure, *assigned],
         )
 
 
 def run_id_of(workflow: str, key: str) -> str:
     """Name the run that a key starts, before it is started."""
     return digest([workflow, key])
-
-
-def cancel_elsewhere(store: Path, run_id: str, by: str) -> bool:
-    """Cancel a run by way of its store, from any process; False when it was asked before or the run has ended."""
-    return hand_in_event(store, SqliteFacts(), Event(run_id, CANCEL, by))
-
-
-def decide_elsewhere(store: Path, run_id: str, key: str, *, approved: bool, by: str) -> bool:
-    """Decide a held call by way of its store, from any process; False when it was decided before or the run has ended."""
-    return hand_in_event(store, SqliteFacts(), _decision(run_id, key, approved, by, datetime.now(UTC)))
-
-
-def _decision(run_id: str, key: str, approved: bool, by: str, at: datetime) -> Event:  # noqa: FBT001 - private, called by name
-    payload: Json = {"approved": approved, "by": by}
-    return Event(run_id, APPROVAL + key, payload, [DecisionFact(run_id, key, approved, by, at)])

@@ -9,7 +9,7 @@ clock.advance(days=20)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -22,6 +22,7 @@ from trimtab.core.ports import Clock, ModelClient
 from trimtab.core.usage import Usage
 from trimtab.models.scripted import ScriptedModel, fault, says, together, uses
 from trimtab.policy.load import parse
+from trimtab.run.credential import Check
 from trimtab.run.retry import Limits
 from trimtab.run.workflow import Workflow
 
@@ -76,12 +77,20 @@ async def app_for_tests(
     store: Path | None = None,
     clock: Clock | None = None,
     limits: Limits = QUICK,
+    credentials: Mapping[str, Check] | None = None,
 ) -> AsyncGenerator[App]:
     """Run an app with every role on one scripted model; its store lasts as long as the block, or stays at `store`."""
     with TemporaryDirectory() as folder:
         path = store or Path(folder) / "trimtab.db"
         policy = parse('[roles]\ndefault = "anthropic:scripted"\n', "testing")
         async with App(
-            *workflows, policy=policy, store=path, models=models, prices=FlatPrices(), clock=clock, limits=limits
+            *workflows,
+            policy=policy,
+            store=path,
+            models=models,
+            prices=FlatPrices(),
+            clock=clock,
+            limits=limits,
+            credentials=credentials,
         ) as app:
             yield app

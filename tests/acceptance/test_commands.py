@@ -156,6 +156,8 @@ def test_other_wrong_uses_are_told_in_one_line(terminal):
         (["run", "no-such", "--request", "x"], "no workflow 'no-such'"),
         (["run", "charter-booking", "--request", "x", "--environment", "mars"], "'mars'"),
         (["runs", "show", "nothing"], "no such store"),
+        (["runs", "list", "--half-done"], "no such store"),
+        (["effects", "list"], "no such store"),
         (["run", "charter-booking", "--request", "x", "--store", "no/such/folder/t.db"], "no/such/folder"),
         (["run", "charter-booking", "--request", "x", "--app", "nowhere:at_all"], "nowhere:at_all"),
         (["demo", "--profile", "no-such"], "no-such"),

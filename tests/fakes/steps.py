@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from trimtab.core.ports import StepWork
+from trimtab.core.ports import Begun, OnceWork, StepWork, Worked
 from trimtab.core.records import Fact
 from trimtab.core.values import Json
 
@@ -17,16 +17,31 @@ class FakeSteps:
     def __init__(self, events: Mapping[str, Any] | None = None, run_id: str = "run") -> None:
         self.run_id = run_id
         self.done: dict[str, Json] = {}
+        self.begins: dict[str, Json] = {}
         self.facts: list[Fact] = []
         self.waits: list[datetime] = []
         self.events = dict(events or {})
 
-    async def step(self, name: str, work: StepWork, *, effect: bool = False) -> Json:
+    async def step(self, name: str, work: StepWork) -> Json:
         if name not in self.done:
             worked = await work()
             self.done[name] = worked.result
             self.facts += worked.facts
         return self.done[name]
+
+    async def once(self, name: str, begin: Worked, work: OnceWork, *, shielded: bool) -> Json:
+        del shielded
+        found = name in self.begins
+        if not found:
+            self.begins[name] = begin.result
+            self.facts += begin.facts
+        return await self.step(name, lambda: work(found))
+
+    def known(self, name: str) -> Json:
+        return self.done.get(name)
+
+    def begun(self) -> list[Begun]:
+        return [Begun(name, begin, self.done.get(name)) for name, begin in self.begins.items()]
 
     def record(self, *facts: Fact) -> None:
         self.facts += facts

@@ -32,8 +32,10 @@ class Charge:
 class World:
     charges: dict[str, Charge] = field(default_factory=dict)
     sent: list[str] = field(default_factory=list)
+    posted: dict[str, str] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     trouble: list[Retry | Rejected | Failed] = field(default_factory=list)
+    no_refund: list[Exception] = field(default_factory=list)
 
 
 class Pricing(Specialist, role="pricing"):
@@ -65,7 +67,18 @@ class Payment(Specialist[Charge], role="payment", risk="high", sees=("total",)):
 
     @charge.compensate
     async def refund(self, step: Step, charge: Charge) -> None:
-        self.world.charges.pop(step.idempotency_key, None)
+        """Give the money back."""
+        self.world.calls.append(f"refund {step.subtask} {charge.amount}")
+        if self.world.no_refund:
+            raise self.world.no_refund.pop(0)
+        assert step.compensates is not None
+        self.world.charges.pop(step.compensates, None)
+
+    @charge.lookup
+    async def find(self, step: Step) -> Charge | None:
+        """Ask whether the card was charged."""
+        self.world.calls.append(f"find {step.subtask}")
+        return self.world.charges.get(step.idempotency_key)
 
 
 class Notification(Specialist, role="notification"):
@@ -79,7 +92,13 @@ class Notification(Specialist, role="notification"):
         """Send a message to the guest."""
         self.world.calls.append(f"send {step.subtask}")
         self.world.sent.append(text)
+        self.world.posted[step.idempotency_key] = text
         return Handoff(Status.CLARIFY, "sent", "asked") if expects == "answer" else "sent"
+
+    @send.lookup
+    async def posted(self, step: Step) -> str | None:
+        """Ask whether the message went out."""
+        return "sent" if step.idempotency_key in self.world.posted else None
 
     @tool("irreversible", waits=False)
     async def alert(self, step: Step, text: str) -> str:

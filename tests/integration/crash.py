@@ -19,6 +19,7 @@ from tests.integration.crash_worker import Job
 
 ROOT = Path(__file__).parents[2]
 KILLED = -9
+BEGUN = "/begun"
 RESULT_STEPS = "SELECT r.run_id, s.name FROM engine_step s JOIN engine_run r ON r.seq = s.run"
 
 
@@ -54,7 +55,9 @@ class Snapshot:
     """What the file holds. Read from a copy, so that the next worker recovers the file itself."""
 
     steps: frozenset[tuple[str, str]]
+    begun: frozenset[tuple[str, str]]
     facts: Counter[tuple[str, str]]
+    effects: frozenset[tuple[str, str, str]]
     unended: frozenset[str]
     runs: frozenset[str]
     outcomes: Counter[str]
@@ -74,7 +77,7 @@ def snapshot(folder: Path) -> Snapshot:
             if "no such table" not in str(error):
                 raise
             # Killed before the tables were there.
-            return Snapshot(frozenset(), Counter(), frozenset(), frozenset(), Counter(), Counter(), 0)
+            return Snapshot(*(frozenset(),) * 2, Counter(), *(frozenset(),) * 3, Counter(), Counter(), 0)
         finally:
             connection.close()
 
@@ -85,9 +88,12 @@ def _read(connection: sqlite3.Connection) -> Snapshot:
 
     assert rows("PRAGMA integrity_check") == [("ok",)]
     facts = rows("SELECT run_id, step FROM model_call UNION ALL SELECT run_id, step FROM tool_call")
+    steps = rows(RESULT_STEPS)
     return Snapshot(
-        steps=frozenset(rows(RESULT_STEPS)),
+        steps=frozenset((run, name) for run, name in steps if not name.endswith(BEGUN)),
+        begun=frozenset((run, name.removesuffix(BEGUN)) for run, name in steps if name.endswith(BEGUN)),
         facts=Counter(facts),
+        effects=frozenset(rows("SELECT run_id, step, state FROM effect")),
         unended=frozenset(r for (r,) in rows("SELECT run_id FROM engine_run WHERE state <> 'ended'")),
         runs=frozenset(r for (r,) in rows("SELECT run_id FROM engine_run")),
         outcomes=Counter(r for (r,) in rows("SELECT run_id FROM outcome WHERE final")),
@@ -156,6 +162,11 @@ def check_snapshot(seen: Snapshot) -> None:
     assert steps == facts, "a step without its fact, or a fact without its step"
     reads = {(run, step.partition("/read/")[0]) for run, step in seen.facts if "/read/" in step}
     assert reads <= steps
+    writes = {(run, step) for run, step in seen.begun if "/tool/" in step}
+    reserved = {(run, step) for run, step, state in seen.effects if state == "reserved"}
+    assert writes == reserved, "a write begun without its line in the ledger, or a line without its write"
+    settled = {(run, step) for run, step, state in seen.effects if state in ("committed", "released", "unknown")}
+    assert settled == writes & steps, "a write done without its line in the ledger, or a line without its write"
 
 
 def kill_at_random(workers: Workers, folder: Path, *, seed: int, kills: int, runs: int, longest: float) -> Snapshot:

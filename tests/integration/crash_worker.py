@@ -69,9 +69,17 @@ class Gateway(dict[str, Charge]):
             fresh.rename(path)
         return path.read_text()
 
+    def made(self, key: str) -> Any:
+        path = self.folder / key
+        return json.loads(path.read_text()) if path.exists() else None
+
     def setdefault(self, key: str, default: Charge) -> Charge:
         made = json.loads(self.once(key, json.dumps(["charge", default.id, str(default.amount)])))
         return Charge(made[1], Decimal(made[2]))
+
+    def get(self, key: str, default: Any = None) -> Any:
+        made = self.made(key)
+        return default if made is None else Charge(made[1], Decimal(made[2]))
 
 
 class Notification(booking.Notification):
@@ -82,6 +90,13 @@ class Notification(booking.Notification):
         """Send a message to the guest."""
         assert isinstance(self.world.charges, Gateway)
         return self.world.charges.once(step.idempotency_key, json.dumps(["send", step.run_id, text]))
+
+    @send.lookup
+    async def sent(self, step: Step) -> str | None:
+        """Ask whether the message went out."""
+        assert isinstance(self.world.charges, Gateway)
+        made = self.world.charges.made(step.idempotency_key)
+        return None if made is None else json.dumps(made)
 
 
 class Boundaries:
@@ -105,15 +120,24 @@ class LoggedSteps:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
 
-    async def step(self, name: str, work: Any, *, effect: bool = False) -> Any:
-        async def logged() -> Worked:
-            self.at.log.write(self.at.job.generation, "began", self.inner.run_id, name)
-            self.at.cross()
-            worked = await work()
-            self.at.cross()
-            return worked
+    async def step(self, name: str, work: Any) -> Any:
+        return self._given(name, await self.inner.step(name, lambda: self._logged(name, work)))
 
-        result = await self.inner.step(name, logged, effect=effect)
+    async def once(self, name: str, begin: Worked, work: Any, *, shielded: bool) -> Any:
+        async def logged(found: bool) -> Worked:  # noqa: FBT001 - the engine's protocol
+            return await self._logged(name, lambda: work(found))
+
+        self.at.cross()
+        return self._given(name, await self.inner.once(name, begin, logged, shielded=shielded))
+
+    async def _logged(self, name: str, work: Any) -> Worked:
+        self.at.log.write(self.at.job.generation, "began", self.inner.run_id, name)
+        self.at.cross()
+        worked = await work()
+        self.at.cross()
+        return worked
+
+    def _given(self, name: str, result: Any) -> Any:
         self.at.log.write(self.at.job.generation, "gave", self.inner.run_id, name)
         self.at.cross()
         return result

@@ -15,13 +15,15 @@ from typing import Any
 
 from tests.integration import crash_worker
 from tests.integration.booking import Booking, Order, World, booking
-from trimtab.app import App, cancel_elsewhere
+from trimtab.app import App
 from trimtab.core.errors import TrimtabError
 from trimtab.core.ports import Parked
 from trimtab.engine import handin
 from trimtab.journal.writer import SqliteFacts
 from trimtab.policy.load import parse
+from trimtab.run.scope import APPROVAL
 from trimtab.testing import FlatPrices
+from trimtab.word import cancel_elsewhere
 
 ERROR = 3
 BIG_TEXT = "x" * 2_000
@@ -140,7 +142,9 @@ async def settle_all(opened: App, runs: list[str]) -> dict[str, Any]:
 
 
 def held(standings: dict[str, Any]) -> dict[str, list[str]]:
-    return {r: sorted(s.events) for r, s in standings.items() if isinstance(s, Parked)}
+    return {
+        r: sorted(e for e in s.events if e.startswith(APPROVAL)) for r, s in standings.items() if isinstance(s, Parked)
+    }
 
 
 if __name__ == "__main__":

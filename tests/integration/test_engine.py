@@ -9,7 +9,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -18,7 +18,7 @@ import pytest
 
 from trimtab.core.errors import KeyReusedError, StoreBrokenError, StoreError, UnknownRunError
 from trimtab.core.outcome import Status
-from trimtab.core.ports import Clock, Ended, Engine, NewRun, Parked, Standing, Steps, Worked
+from trimtab.core.ports import CANCEL, Clock, Ended, Engine, NewRun, Parked, Standing, Steps, Worked
 from trimtab.core.records import Fact, SubtaskFact
 from trimtab.engine.embedded import EmbeddedEngine
 from trimtab.journal.writer import SqliteFacts
@@ -38,13 +38,13 @@ class Script:
 
     async def perform(self, steps: Steps, payload: str) -> Standing:
         self.began[steps.run_id] += 1
-        return await self.play(steps)
+        if (by := steps.event(CANCEL)) is not None:
+            return Ended(Status.CANCELLED, reason=f"cancelled by {by}", facts=[note(steps.run_id, "cancelled")])
+        standing = await self.play(steps)
+        return replace(standing, events=standing.events | {CANCEL}) if isinstance(standing, Parked) else standing
 
-    def cancelled(self, run_id: str, payload: str, by: str) -> Ended:
-        return Ended(Status.CANCELLED, reason=f"cancelled by {by}", facts=[note(run_id, "cancelled")])
-
-    def broken(self, run_id: str, payload: str, error: Exception) -> Ended:
-        return Ended(Status.FAILED, reason=f"{type(error).__name__}: {error}", facts=[note(run_id, "broken")])
+    async def broken(self, steps: Steps, payload: str, error: Exception) -> Ended:
+        return Ended(Status.FAILED, reason=f"{type(error).__name__}: {error}", facts=[note(steps.run_id, "broken")])
 
 
 class House(Protocol):
@@ -125,6 +125,11 @@ async def until(true: Callable[[], Any]) -> None:
             await asyncio.sleep(0.005)
 
     await soon(poll())
+
+
+async def once(steps: Steps, name: str, work: Callable[[], Awaitable[Worked]]) -> Any:
+    """Do work that is never interrupted."""
+    return await steps.once(name, Worked(None), lambda _: work(), shielded=True)
 
 
 class Counted:
@@ -247,7 +252,7 @@ async def test_an_ended_run_is_not_performed_again(house):
         await engine.accept(new())
         await soon(engine.settled("run-k"))
     async with house.open(play) as engine:
-        assert await soon(engine.settled("run-k", final=True)) == Ended(Status.COMPLETED, "a 1", "why")
+        assert await soon(engine.settled("run-k", through=frozenset(Status))) == Ended(Status.COMPLETED, "a 1", "why")
     assert work.done == {"a": 1}
 
 
@@ -273,7 +278,7 @@ async def test_the_order_in_which_steps_finish_does_not_matter_on_replay(house):
     order.reverse()
     async with house.open(play) as engine:
         await engine.deliver("run-k", "go", 1)
-        ended = await soon(engine.settled("run-k", final=True))
+        ended = await soon(engine.settled("run-k", through=frozenset(Status)))
     assert ended.value == {n: f"of {n}" for n in order}
     assert set(work.done.values()) == {1}
 
@@ -375,7 +380,7 @@ async def test_no_text_a_model_or_a_person_can_say_breaks_the_store(house):
         await engine.accept(new())
         await soon(engine.settled("run-k"))
         await engine.deliver("run-k", "e", HALF_PAIR)
-        first = await soon(engine.settled("run-k", final=True))
+        first = await soon(engine.settled("run-k", through=frozenset(Status)))
     assert first.value[1] == HALF_PAIR
     async with house.open(play) as engine:
         assert (await soon(engine.settled("run-k"))).value == first.value
@@ -446,14 +451,14 @@ async def test_an_event_is_waited_for_across_restarts_and_weeks(house):
     async with house.open(parks_for_go, clock=clock) as engine:
         await engine.accept(new())
         parked = await soon(engine.settled("run-k"))
-        assert parked == Parked(Status.AWAITING_APPROVAL, frozenset({"go"}), None, None, "wait for go")
+        assert parked == Parked(Status.AWAITING_APPROVAL, frozenset({"go", CANCEL}), None, None, "wait for go")
     for _ in range(2):
         clock.advance(days=20)
         async with house.open(parks_for_go, clock=clock) as engine:
             assert await soon(engine.settled("run-k")) == parked
     clock.advance(days=20)
     async with house.open(parks_for_go, clock=clock) as engine:
-        waiting = asyncio.ensure_future(engine.settled("run-k", final=True))
+        waiting = asyncio.ensure_future(engine.settled("run-k", through=frozenset(Status)))
         assert await engine.deliver("run-k", "go", {"by": "olga"})
         assert (await soon(waiting)).value == ["first 1", {"by": "olga"}, 1]
 
@@ -464,7 +469,7 @@ async def test_an_event_is_delivered_once(house):
         await soon(engine.settled("run-k"))
         given = await asyncio.gather(*(engine.deliver("run-k", "go", n) for n in range(10)))
         assert sorted(given) == [False] * 9 + [True]
-        ended = await soon(engine.settled("run-k", final=True))
+        ended = await soon(engine.settled("run-k", through=frozenset(Status)))
         assert ended.value[1] == given.index(True)
         assert not await engine.deliver("run-k", "go", "late")
     async with house.open(parks_for_go) as engine:
@@ -504,7 +509,7 @@ async def test_a_run_that_parks_as_its_event_comes_in_is_not_forgotten(house):
         await asyncio.sleep(0.01)
         assert await engine.deliver("run-k", "go", "early")
         hold.set()
-        assert (await soon(engine.settled("run-k", final=True))).value == "early"
+        assert (await soon(engine.settled("run-k", through=frozenset(Status)))).value == "early"
 
 
 async def test_an_event_reaches_a_run_that_is_still_queued(house):
@@ -545,7 +550,7 @@ async def test_events_that_come_in_any_interleaving_with_parking_are_all_seen(ho
     async with house.open(play, running_limit=8) as engine:
         runs = [await engine.accept(new(f"k{n}")) for n in range(150)]
         await asyncio.gather(*(send(engine, r, dice) for r in runs))
-        ended = await soon(asyncio.gather(*(engine.settled(r, final=True) for r in runs)))
+        ended = await soon(asyncio.gather(*(engine.settled(r, through=frozenset(Status)) for r in runs)))
     assert [e.value for e in ended] == [[0, 1, 2, 3]] * 150
 
 
@@ -560,7 +565,7 @@ async def test_an_event_whose_sender_gave_up_waiting_arrives_all_the_same(house)
             sender.cancel()
             await asyncio.wait([sender])
             if ticks:
-                assert (await soon(engine.settled(run, final=True))).value[1] == ticks
+                assert (await soon(engine.settled(run, through=frozenset(Status)))).value[1] == ticks
 
 
 async def test_a_parked_run_wakes_by_the_clock(house):
@@ -579,12 +584,12 @@ async def test_a_parked_run_wakes_by_the_clock(house):
         await soon(engine.settled("run-b"))
         clock.advance(days=4)
     async with house.open(play, clock=clock) as engine:
-        waiting = asyncio.ensure_future(engine.settled("run-a", final=True))
+        waiting = asyncio.ensure_future(engine.settled("run-a", through=frozenset(Status)))
         await asyncio.sleep(0.03)
         assert not waiting.done()
         clock.advance(days=1)
         assert (await soon(waiting)).status is Status.COMPLETED
-        assert (await soon(engine.settled("run-b", final=True))).status is Status.COMPLETED
+        assert (await soon(engine.settled("run-b", through=frozenset(Status)))).status is Status.COMPLETED
 
 
 async def test_a_run_that_was_due_while_nothing_ran_goes_on_at_the_next_start(house):
@@ -599,7 +604,7 @@ async def test_a_run_that_was_due_while_nothing_ran_goes_on_at_the_next_start(ho
         await soon(engine.settled("run-k"))
     clock.advance(days=6)
     async with house.open(play, clock=clock) as engine:
-        assert (await soon(engine.settled("run-k", final=True))).status is Status.COMPLETED
+        assert (await soon(engine.settled("run-k", through=frozenset(Status)))).status is Status.COMPLETED
 
 
 async def test_an_earlier_wake_set_later_is_not_overslept(house):
@@ -617,7 +622,7 @@ async def test_an_earlier_wake_set_later_is_not_overslept(house):
         await asyncio.sleep(0.01)
         for name, day in (("early", 2), ("middle", 3), ("late", 4)):
             clock.advance(days=day)
-            assert (await soon(engine.settled(f"run-{name}", final=True))).status is Status.COMPLETED
+            assert (await soon(engine.settled(f"run-{name}", through=frozenset(Status)))).status is Status.COMPLETED
 
 
 # -- cancelling --------------------------------------------------------------------------------------------------------
@@ -662,7 +667,7 @@ async def test_an_effect_under_way_finishes_and_is_kept_before_its_run_is_cancel
     work, hold = Counted(), asyncio.Event()
 
     async def play(steps):
-        await steps.step("pay", work("pay", facts=[note(steps.run_id, "paid")], wait=hold), effect=True)
+        await once(steps, "pay", work("pay", facts=[note(steps.run_id, "paid")], wait=hold))
         await steps.step("after", work("after"))
         return Ended(Status.COMPLETED)
 
@@ -682,7 +687,7 @@ async def test_a_parked_run_is_cancelled(house):
         await engine.accept(new())
         await soon(engine.settled("run-k"))
         assert await engine.cancel("run-k", "olga")
-        assert (await soon(engine.settled("run-k", final=True))).status is Status.CANCELLED
+        assert (await soon(engine.settled("run-k", through=frozenset(Status)))).status is Status.CANCELLED
     assert house.noted("run-k") == ["accepted", "cancelled"]
 
 
@@ -692,7 +697,7 @@ async def test_a_cancelled_run_stays_cancelled_when_the_engine_stops_first(house
         await soon(engine.settled("run-k"))
         await engine.cancel("run-k", "olga")
     async with house.open(parks_for_go) as engine:
-        assert (await soon(engine.settled("run-k", final=True))).status is Status.CANCELLED
+        assert (await soon(engine.settled("run-k", through=frozenset(Status)))).status is Status.CANCELLED
 
 
 async def test_an_ended_run_cannot_be_cancelled(house):
@@ -715,7 +720,82 @@ async def test_a_cancel_whose_sender_gave_up_waiting_takes_hold_all_the_same(hou
         await asyncio.sleep(0)
         sender.cancel()
         await asyncio.wait([sender])
-        assert (await soon(engine.settled("run-k", final=True))).status is Status.CANCELLED
+        assert (await soon(engine.settled("run-k", through=frozenset(Status)))).status is Status.CANCELLED
+
+
+# -- what must not be done twice -----------------------------------------------------------------------------------------
+
+
+async def test_what_is_done_once_is_durable_before_it_begins_and_knows_when_it_was_begun_before(house):
+    told, hold, work = [], asyncio.Event(), Counted()
+
+    async def play(steps):
+        async def pay(found):
+            told.append(found)
+            await hold.wait()
+            return await work("pay")()
+
+        begin = Worked({"amount": 5}, [note(steps.run_id, "reserved")])
+        paid = await steps.once("pay", begin, pay, shielded=False)
+        return Ended(Status.COMPLETED, [paid, [[b.name, b.begin, b.result] for b in steps.begun()]])
+
+    async with house.open(play) as engine:
+        await engine.accept(new())
+        await until(lambda: told)
+        assert house.noted("run-k") == ["accepted", "reserved"]
+    hold.set()
+    async with house.open(play) as engine:
+        standing = await soon(engine.settled("run-k"))
+    assert standing.value == ["pay 1", [["pay", {"amount": 5}, "pay 1"]]]
+    assert told == [False, True]
+    assert house.noted("run-k") == ["accepted", "reserved"]
+
+
+async def test_what_was_begun_is_listed_in_the_order_it_was_begun_in_every_life(house):
+    work, seen = Counted(), []
+
+    async def play(steps):
+        for name in ("z", "a", "m"):
+            await steps.once(name, Worked(name), lambda _: work(name)(), shielded=True)  # noqa: B023 - awaited at once
+        seen.append([b.name for b in steps.begun()])
+        if steps.event("go") is None:
+            return Parked(Status.AWAITING_APPROVAL, frozenset({"go"}))
+        return Ended(Status.COMPLETED, steps.known("a"))
+
+    async with house.open(play) as engine:
+        await engine.accept(new())
+        await soon(engine.settled("run-k"))
+    async with house.open(play) as engine:
+        await engine.deliver("run-k", "go", "now")
+        standing = await soon(engine.settled("run-k", through=frozenset(Status)))
+    assert seen == [["z", "a", "m"]] * 2
+    assert standing.value == "a 1"
+
+
+async def test_a_cancelled_run_is_performed_again_and_may_do_steps_before_it_ends(house):
+    work, never = Counted(), asyncio.Event()
+
+    class Undoing(Script):
+        async def perform(self, steps, payload):
+            if steps.event(CANCEL) is None:
+                return await self.play(steps)
+            undone = [await steps.step(f"undo {b.name}", work(f"undo {b.name}")) for b in reversed(steps.begun())]
+            return Ended(Status.CANCELLED, undone)
+
+    async def play(steps):
+        for name in ("a", "b"):
+            await once(steps, name, work(name))
+        await steps.step("call", work("call", wait=never))
+        return Ended(Status.COMPLETED)
+
+    engine = EmbeddedEngine(house.path, Undoing(play), SqliteFacts(), StillClock())
+    await engine.start()
+    await engine.accept(new())
+    await until(lambda: work.done["call"])
+    await engine.cancel("run-k", "olga")
+    standing = await soon(engine.settled("run-k"))
+    await engine.close()
+    assert standing.value == ["undo b 1", "undo a 1"]
 
 
 # -- stopping ----------------------------------------------------------------------------------------------------------
@@ -725,7 +805,7 @@ async def test_stopping_waits_for_an_effect_and_keeps_it(house):
     work, hold = Counted(), asyncio.Event()
 
     async def play(steps):
-        paid = await steps.step("pay", work("pay", wait=hold), effect=True)
+        paid = await once(steps, "pay", work("pay", wait=hold))
         return Ended(Status.COMPLETED, paid)
 
     async with house.open(play) as engine:
@@ -740,7 +820,7 @@ async def test_stopping_while_a_cancelled_run_finishes_its_effect_keeps_the_effe
     work, hold = Counted(), asyncio.Event()
 
     async def play(steps):
-        await steps.step("pay", work("pay", facts=[note(steps.run_id, "paid")], wait=hold), effect=True)
+        await once(steps, "pay", work("pay", facts=[note(steps.run_id, "paid")], wait=hold))
         return Ended(Status.COMPLETED)
 
     async with house.open(play) as engine:
@@ -775,7 +855,7 @@ async def test_a_model_call_under_way_does_not_hold_up_stopping(house):
 async def test_whoever_waits_for_a_run_is_told_when_the_engine_stops(house):
     async with house.open(parks_for_go) as engine:
         await engine.accept(new())
-        waiting = asyncio.ensure_future(engine.settled("run-k", final=True))
+        waiting = asyncio.ensure_future(engine.settled("run-k", through=frozenset(Status)))
         await asyncio.sleep(0.02)
     with pytest.raises(StoreError, match="closed"):
         await soon(waiting)
@@ -817,7 +897,7 @@ async def test_no_more_runs_are_worked_on_at_once_than_allowed(house):
         runs = await asyncio.gather(*(engine.accept(new(f"k{n}")) for n in range(60)))
         await soon(asyncio.gather(*(engine.settled(r) for r in runs)))
         await asyncio.gather(*(engine.deliver(r, "go", 1) for r in runs))
-        await soon(asyncio.gather(*(engine.settled(r, final=True) for r in runs)))
+        await soon(asyncio.gather(*(engine.settled(r, through=frozenset(Status)) for r in runs)))
     assert most == 7
 
 
@@ -900,7 +980,7 @@ class Unrest:
         for name in ("e0", "e1"):
             if steps.event(name) is None and (until is None or self.clock.now() < until):
                 return Parked(Status.AWAITING_GUEST, frozenset({name}), until)
-        await steps.step("pay", self.work(f"pay {steps.run_id}", facts=[note(steps.run_id, "paid")]), effect=True)
+        await once(steps, "pay", self.work(f"pay {steps.run_id}", facts=[note(steps.run_id, "paid")]))
         return Ended(Status.COMPLETED)
 
     async def meddle(self, engine: Engine, run_id: str) -> None:
@@ -930,7 +1010,7 @@ class Unrest:
         await soon(asyncio.gather(*(self.meddle(engine, r) for r in runs)))
         self.clock.advance(days=31)
         await asyncio.gather(*(engine.deliver(r, e, 2) for r in runs for e in ("e0", "e1")))
-        ended = await soon(asyncio.gather(*(engine.settled(r, final=True) for r in runs)))
+        ended = await soon(asyncio.gather(*(engine.settled(r, through=frozenset(Status)) for r in runs)))
         return dict(zip(runs, ended, strict=True))
 
 

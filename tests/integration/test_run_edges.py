@@ -46,13 +46,13 @@ def plays(*subtasks: dict[str, Any]) -> ScriptedModel:
     return ScriptedModel(play)
 
 
-async def test_a_tool_that_waits_for_what_is_cancelled_fails_its_subtask_and_its_run_ends():
-    for action in ("look", "act"):
+async def test_a_tool_that_waits_for_what_is_cancelled_fails_its_subtask_and_a_write_is_put_before_a_person():
+    for action, status in (("look", Status.FAILED), ("act", Status.NEEDS_YOU)):
         models = plays({"id": "a", "specialist": "odd", "action": action})
         async with app_for_tests(Nothing([Odd()]), models=models) as app:
-            ended = await asyncio.wait_for((await app.start(Nothing, "x")).ended(), 10)
-        assert ended.status is Status.FAILED
-        assert "waited for something that was cancelled" in ended.reason
+            standing = await asyncio.wait_for((await app.start(Nothing, "x")).settled(), 10)
+        assert standing.status is status
+        assert "waited for something that was cancelled" in standing.reason
 
 
 async def test_a_workflow_may_conclude_nothing():
@@ -88,13 +88,13 @@ async def test_half_a_surrogate_pair_from_anybody_harms_nobody(tmp_path):
     assert world.sent == ["boat \ud83d"]
 
 
-async def test_a_plan_that_nests_without_end_ends_its_run_and_not_the_worker():
+async def test_a_plan_that_nests_without_end_stops_its_run_and_not_the_worker():
     deep: Any = "x"
     for _ in range(900):
         deep = [deep]
     plan = [{"id": "n", "specialist": "notification", "action": "send", "inputs": {"text": deep}}]
     async with app_for_tests(booking(World()), models=ScriptedModel(lambda call: uses("plan", subtasks=plan))) as app:
-        ended = await asyncio.wait_for((await app.start(Booking, Order("x"))).ended(), 10)
-        assert ended.status is Status.FAILED
-        assert "nested deeper" in ended.reason
+        standing = await asyncio.wait_for((await app.start(Booking, Order("x"))).settled(), 10)
+        assert standing.status is Status.NEEDS_YOU
+        assert "nested deeper" in standing.reason
         assert not app.engine.broken.done()

@@ -132,7 +132,7 @@ async def test_faults_are_named_to_the_orchestrator_and_mended(tmp_path):
     assert rows(tmp_path, "SELECT number, faults <> '[]' FROM plan ORDER BY number") == [(0, 1), (1, 0)]
 
 
-async def test_three_faulty_plans_end_the_run_before_any_specialist_is_called(tmp_path):
+async def test_three_faulty_plans_stop_the_run_before_any_specialist_is_called(tmp_path):
     models = ScriptedModel(lambda call: uses("plan", subtasks=[]))
     world = World()
     async with app_for_tests(booking(world), models=models) as app:
@@ -146,7 +146,7 @@ async def test_three_faulty_plans_end_the_run_before_any_specialist_is_called(tm
 async def test_the_workflows_own_faults_are_faults(tmp_path):
     plan = [PLAN[0], {**PLAN[2], "needs": []}]
     standing = await run_it(tmp_path, players(plan))
-    assert standing.status is Status.FAILED
+    assert standing.status is Status.NEEDS_YOU
     assert "a message before the charge" in standing.reason
 
 
@@ -172,14 +172,14 @@ async def test_transient_faults_are_tried_again_and_each_attempt_is_a_fact(tmp_p
 async def test_permanent_faults_are_not_tried_again(tmp_path):
     models = ScriptedModel(lambda call: fault("permanent", "not_found"))
     standing = await run_it(tmp_path, models)
-    assert standing.status is Status.FAILED
+    assert standing.status is Status.NEEDS_YOU
     assert len(models.calls) == 1
 
 
 async def test_a_malformed_answer_is_shown_to_the_model_once_and_then_counted(tmp_path):
     models = ScriptedModel(lambda call: fault("malformed", "no_tool"))
     standing = await run_it(tmp_path, models)
-    assert standing.status is Status.FAILED
+    assert standing.status is Status.NEEDS_YOU
     assert len(models.calls) == 2
     assert "could not be used" in models.calls[1].messages[-1].text
 
@@ -222,7 +222,7 @@ async def test_a_specialist_cannot_use_a_tool_of_another_or_one_that_was_not_pla
     plan = [{"id": "q", "specialist": "notification", "action": "alert", "inputs": {"text": "x"}}]
     models = players(plan, q=lambda call, subtask: uses("send", text="leak"))
     standing = await run_it(tmp_path, models, world)
-    assert standing.status is Status.FAILED
+    assert standing.status is Status.NEEDS_YOU
     assert world.sent == []
 
 
@@ -230,7 +230,7 @@ async def test_a_call_must_carry_the_inputs_that_were_checked(tmp_path):
     world = World()
     plan = [{"id": "a", "specialist": "notification", "action": "alert", "inputs": {"text": "fire"}}]
     standing = await run_it(tmp_path, players(plan, a=lambda call, s: uses("alert", text="all is well")), world)
-    assert standing.status is Status.FAILED
+    assert standing.status is Status.NEEDS_YOU
     assert "'text' must be the subtask's input" in standing.reason
     assert world.calls == []
 

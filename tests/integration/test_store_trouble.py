@@ -20,7 +20,6 @@ import pytest
 from tests.integration import crash_worker
 from tests.integration.booking import Booking, Order, World, booking
 from tests.integration.store_worker import ERROR, held, settle_all
-from trimtab.app import cancel_elsewhere
 from trimtab.core.errors import StoreBrokenError, StoreLockedError, UnknownRunError
 from trimtab.core.outcome import Status
 from trimtab.core.ports import Ended, NewRun, Parked, Steps
@@ -28,6 +27,7 @@ from trimtab.engine.embedded import EmbeddedEngine
 from trimtab.engine.handin import Event, hand_in_event, hand_in_run
 from trimtab.journal.writer import SqliteFacts
 from trimtab.testing import StillClock, app_for_tests
+from trimtab.word import cancel_elsewhere
 
 ROOT = Path(__file__).parents[2]
 WORKER = (sys.executable, "-m", "tests.integration.store_worker")
@@ -333,7 +333,9 @@ async def test_decisions_and_cancels_of_another_process_reach_parked_runs(tmp_pa
         busy = [await app.start(Booking, Order("small"), key=f"busy{n}") for n in range(60)]
         other = start("decide", str(tmp_path / "t.db"))
         await asyncio.to_thread(other.communicate, json.dumps(waiting), 60)
-        ended = await asyncio.wait_for(asyncio.gather(*(app.engine.settled(r, final=True) for r in runs)), 60)
+        ended = await asyncio.wait_for(
+            asyncio.gather(*(app.engine.settled(r, through=frozenset(Status)) for r in runs)), 60
+        )
         await asyncio.wait_for(asyncio.gather(*(b.ended() for b in busy)), 60)
     assert Counter(e.status for e in ended) == {Status.CANCELLED: 40, Status.COMPLETED: 80}
     assert sum(c.startswith("charge") for c in world.calls) == 80 + 60
@@ -351,7 +353,7 @@ async def test_what_was_handed_in_while_no_worker_ran_is_done_at_the_next_start(
     async with opened(store) as app:
         ended = await asyncio.wait_for(settle_all(app, words(said, "accepted")), 30)
         assert {s.status for s in ended.values()} == {Status.COMPLETED}
-        assert (await app.engine.settled(parked.id, final=True)).status is Status.CANCELLED
+        assert (await app.engine.settled(parked.id, through=frozenset(Status))).status is Status.CANCELLED
     assert not cancel_elsewhere(store, parked.id, "olga")
 
 

@@ -31,6 +31,7 @@ PUBLIC = [
     "Workflow",
     "always",
     "over",
+    "quiet_hours",
     "tool",
 ]
 FOR_TESTS = ["FlatPrices", "ScriptedModel", "StillClock", "app_for_tests", "fault", "says", "together", "uses"]

@@ -14,10 +14,16 @@ from trimtab.core.errors import RunError, TrimtabError
 _COMMANDS = {
     "demo": "Book 30 charters on a simulated model, on this machine, and score them.",
     "run": "Start a workflow on one request and wait until it ended or needs somebody.",
-    "runs": "List, show and cancel runs.",
+    "runs": "List, show, resume and cancel runs.",
+    "effects": "List, show and settle what runs wrote to the world.",
     "approvals": "List, show and decide the calls that wait for a person.",
+    "credentials": "List what roles depend on, and what waits for it.",
+    "budgets": "Show what of each cap is used, and what is left.",
     "worker": "Work on every run of a store until stopped.",
     "policy": "Check the policy file and show which model plays each role, and why.",
+    "experiment": "Compare two role maps on live runs: plan, start, read, stop.",
+    "compare": "Say whether one arm of a table of runs is better: ship, stop or undecided.",
+    "replay": "Run requests again on another role map, where nothing is real, and compare.",
     "simulate": "Serve simulated models on loopback, as the Messages API does.",
 }
 FINE, NOT_FINE, USAGE, INTERRUPTED = 0, 1, 2, 130

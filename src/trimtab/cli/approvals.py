@@ -56,7 +56,9 @@ def show(key: str, policy_file: str, store: str | None, as_json: bool) -> None:
     """Show one call whole. KEY may be the start of one."""
     from rich.markup import escape
 
+    from trimtab.cli.advice import Where, about_held
     from trimtab.cli.show import console, print_json
+    from trimtab.cli.tree import print_advice
     from trimtab.core.values import dumps
     from trimtab.journal.reader import Journal
 
@@ -71,6 +73,8 @@ def show(key: str, policy_file: str, store: str | None, as_json: bool) -> None:
     arguments = call.arguments if isinstance(call.arguments, dict) else {"arguments": call.arguments}
     for name, value in arguments.items():
         out.print(f"  {escape(name)}: {escape(value if isinstance(value, str) else dumps(value))}", soft_wrap=True)
+    if call.open:
+        print_advice(out, [about_held(f"{call.role}.{call.tool}", call.key, Where(store, policy_file))])
 
 
 @approvals.command()
@@ -96,9 +100,9 @@ def deny(key: str, by: str, policy_file: str, store: str | None, as_json: bool) 
 
 
 def _decide(key: str, by: str, policy_file: str, store: str | None, *, approved: bool, as_json: bool) -> int:
-    from trimtab.app import decide_elsewhere
     from trimtab.cli.show import print_json
     from trimtab.journal.reader import Journal
+    from trimtab.word import decide_elsewhere
 
     path = find_store(store, policy_file)
     with Journal(path) as journal:

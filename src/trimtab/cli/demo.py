@@ -41,7 +41,7 @@ DONE_MARK = "finished"
     default="perfect",
     show_default=True,
     metavar="NAME|FILE",
-    help="How well the simulated models do: perfect, strong, weak.",
+    help="How well the simulated models do: perfect, strong, weak, mixed, hostile.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="The same seed makes the same mistakes.")
 @click.option(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 POLICY_FILE = "trimtab.toml"
+_EXTRA = ("numpy", "scipy", "matplotlib")
 
 policy_option = click.option(
     "--policy", "policy_file", default=POLICY_FILE, show_default=True, metavar="FILE", help="The policy file."
@@ -70,6 +71,28 @@ def load_workflows(policy: Policy, factory: str | None) -> Sequence[Workflow[Any
     if not workflows or len(workflows) != len(listed):
         raise UsageError(f"{named!r} gave {made!r}", hint="return a Workflow or a list of them")
     return workflows
+
+
+def load_callable(policy: Policy, named: str, key: str) -> Callable[..., Any]:
+    """Import the function that a key of the policy names; modules beside the policy file are found."""
+    module_name, _, attribute = named.partition(":")
+    sys.path.insert(0, str(Path(policy.source).resolve().parent))
+    try:
+        found: object = getattr(importlib.import_module(module_name), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UsageError(
+            f"{policy.source}: {key}: cannot load {named!r}: {error}", hint='name it as "package.module:callable"'
+        ) from error
+    if not callable(found):
+        raise UsageError(f"{policy.source}: {key}: {named!r} is {found!r}", hint="name a function")
+    return found
+
+
+def needs_extra(missing: ModuleNotFoundError, what: str) -> Exception:
+    """Say how to install what the statistics need, where that is what is missing."""
+    if missing.name is None or missing.name.partition(".")[0] not in _EXTRA:
+        return missing
+    return UsageError(f"{what} needs {missing.name}, which is not installed", hint="pip install 'trimtab[learn]'")
 
 
 def make_app(policy_file: str, factory: str | None, environment: str, store: str | None) -> App:

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from trimtab.cli.options import app_option, environment_option, json_option, load_policy, load_workflows, policy_option
+from trimtab.cli.options import (
+    app_option,
+    environment_option,
+    json_option,
+    load_policy,
+    load_workflows,
+    policy_option,
+    store_option,
+)
 
 if TYPE_CHECKING:
+    from trimtab.policy.resolve import Resolved
     from trimtab.policy.spec import Policy
 
 ORCHESTRATOR = "orchestrator"
@@ -27,13 +39,16 @@ def policy() -> None:
 def check(factory: str | None, policy_file: str, as_json: bool) -> None:
     """Check the policy file: every key, every model, and every role where the application is known."""
     from trimtab.cli.show import print_json
+    from trimtab.policy.assign import every_arm
     from trimtab.policy.resolve import resolve
 
     loaded = load_policy(policy_file)
     roles = _roles(loaded, factory)
     environments = sorted({"local", *loaded.environments})
     resolved = [resolve(loaded, name, roles) for name in environments]
-    warnings = _unpriced(loaded, {c.model for r in resolved for c in r.choices.values()})
+    resolved += [resolve(loaded, name, roles, [arm]) for name in environments for arm in every_arm(loaded, name)]
+    warnings = _unpriced(loaded, {m for r in resolved for c in r.choices.values() for m in (c.model, *c.escalate)})
+    _see_that_dollars_can_be_counted(loaded, resolved)
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
     if as_json:
@@ -54,9 +69,13 @@ def check(factory: str | None, policy_file: str, as_json: bool) -> None:
 @app_option
 @policy_option
 @environment_option
+@store_option
 @json_option
-def show(explain: bool, factory: str | None, policy_file: str, environment: str, as_json: bool) -> None:
-    """Show which model plays each role in one environment."""
+def show(
+    explain: bool, factory: str | None, policy_file: str, environment: str, store: str | None, as_json: bool
+) -> None:
+    """Show which model plays each role in one environment; with --explain, the experiments that may change it, too."""
+    from rich.markup import escape
     from rich.table import Table
 
     from trimtab.cli.show import console, print_json
@@ -64,29 +83,60 @@ def show(explain: bool, factory: str | None, policy_file: str, environment: str,
 
     loaded = load_policy(policy_file)
     resolved = resolve(loaded, environment, _roles(loaded, factory) or {*loaded.roles, ORCHESTRATOR} - {"default"})
+    stands = _experiments(loaded, environment, store) if explain else []
     if as_json:
         roles = {
             role: {k: v for k, v in asdict(choice).items() if k != "prompt_digest"}
             | ({"decided_by": asdict(resolved.why[role])} if explain else {})
             for role, choice in resolved.choices.items()
         }
-        print_json({"policy": loaded.source, "digest": loaded.digest, "environment": environment, "roles": roles})
+        told = {"policy": loaded.source, "digest": loaded.digest, "environment": environment, "roles": roles}
+        print_json({**told, **({"experiments": stands} if explain else {})})
         return
+    revised = any(choice.instructions for choice in resolved.choices.values())
     columns = [
         "role",
         "model",
         "max_tokens",
         "effort",
-        *(["model decided by", "max_tokens by", "effort by"] if explain else []),
+        "escalates to",
+        *(["model decided by", "max_tokens by", "effort by", "escalates by"] if explain else []),
+        *(["prompt by"] if revised else []),
     ]
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for role, choice in resolved.choices.items():
         why = resolved.why[role]
-        row = [role, choice.model, str(choice.max_tokens), choice.effort or "-"]
-        table.add_row(*row, *([why.model, why.max_tokens, why.effort] if explain else []))
+        listed = ", ".join(choice.escalate) or "-"
+        row = [role, choice.model, str(choice.max_tokens), choice.effort or "-", listed]
+        decided = [why.model, why.max_tokens, why.effort, why.escalate] if explain else []
+        table.add_row(*row, *decided, *([why.prompt if choice.instructions else "-"] if revised else []))
     out = console()
     out.print(f"{loaded.source} (digest {loaded.digest}), environment {environment}")
     out.print(table)
+    for told in stands:
+        out.print(
+            f"experiment {escape(told['name'])}: {told['state']} at {told['weight'] * 100:.4g} %; {escape(told['arms'])}",
+            soft_wrap=True,
+        )
+
+
+def _experiments(loaded: Policy, environment: str, store: str | None) -> list[dict[str, Any]]:
+    from trimtab.cli.experiment_table import listed
+    from trimtab.experiments import newest_moves
+
+    if not any(spec.environment == environment for spec in loaded.experiments.values()):
+        return []
+    rows = listed(loaded, newest_moves(Path(store) if store else loaded.store))
+    return [row for row in rows if row["environment"] == environment]
+
+
+def _see_that_dollars_can_be_counted(loaded: Policy, resolved: Sequence[Resolved]) -> None:
+    from trimtab.models.catalogue import GenaiPrices
+    from trimtab.policy.caps import refuse_unpriced
+
+    today = datetime.now(UTC).date()
+    for there in resolved:
+        refuse_unpriced(there.environment, loaded.budgets.get(there.environment), there.choices, GenaiPrices(), today)
 
 
 def _unpriced(loaded: Policy, models: set[str]) -> list[str]:

@@ -117,10 +117,12 @@ def _refusals(detail: RunDetail) -> list[str]:
 
 def _run_twice(detail: RunDetail, entered: Sequence[tuple[str, datetime]]) -> int:
     # The example's store logs every call as it comes in: one that came after its step was journaled ran twice.
+    # A model that asks the same thing again makes another step of it.
     journaled: dict[str, datetime] = {}
     for call in detail.tool_calls:
         if call.outcome not in ("held", "retry"):
-            journaled.setdefault(call.idempotency_key, call.at)
+            key = call.idempotency_key
+            journaled[key] = max(call.at, journaled.get(key, call.at))
     return sum(key in journaled and at > journaled[key] for key, at in entered)
 
 

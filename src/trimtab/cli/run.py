@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from trimtab.cli import FINE, NOT_FINE
+from trimtab.cli.advice import Where
 from trimtab.cli.options import app_option, environment_option, json_option, make_app, policy_option, store_option
 from trimtab.core.errors import RequestError, StoreLockedError
-from trimtab.core.outcome import Status
 
 if TYPE_CHECKING:
     from trimtab.app import App
@@ -53,7 +54,7 @@ def run(
     given = read_request(request)
     app.workflow(workflow).read_request(given)  # refused here, before a store is made for nothing
     run_id = asyncio.run(_run(app, workflow, given, key))
-    return show_run(app.store, run_id, as_json=as_json)
+    return show_run(app.store, run_id, Where(store, policy_file), as_json=as_json)
 
 
 async def _run(app: App, workflow: str, request: object, key: str | None) -> str:
@@ -77,19 +78,23 @@ async def _settled_elsewhere(store: Path, run_id: str) -> None:
             await asyncio.sleep(LOOK_SECONDS)
 
 
-def show_run(store: Path, run_id: str, *, as_json: bool) -> int:
-    """Print a run; 1 where it failed or was cancelled."""
-    from trimtab.cli.show import console, detail_json, print_json, run_tree
+def show_run(store: Path, run_id: str, where: Where, *, as_json: bool) -> int:
+    """Print a run and what to do about it; 1 where it does not stand as it was meant to."""
+    from trimtab.cli.advice import about_run
+    from trimtab.cli.show import console, detail_json, print_json
+    from trimtab.cli.tree import print_advice, run_tree
     from trimtab.journal.reader import Journal
 
     with Journal(store) as journal:
         detail = journal.run(run_id)
+    advice = about_run(detail, where)
     if as_json:
-        print_json(detail_json(detail))
+        print_json({**detail_json(detail), "to_do": [asdict(given) for given in advice]})
     else:
-        console().print(run_tree(detail))
-    status = detail.line.status
-    return NOT_FINE if status in (Status.FAILED, Status.CANCELLED) else FINE
+        out = console()
+        out.print(run_tree(detail))
+        print_advice(out, advice)
+    return FINE if detail.outcome is None or detail.outcome.status.intended else NOT_FINE
 
 
 def read_request(given: str) -> Any:

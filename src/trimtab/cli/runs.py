@@ -1,4 +1,4 @@
-"""`trimtab runs`: what ran, what runs, what waits."""
+"""`trimtab runs`: what ran, what runs, what waits, what stands half done."""
 
 from __future__ import annotations
 
@@ -7,17 +7,30 @@ from dataclasses import asdict
 import click
 
 from trimtab.cli import FINE, NOT_FINE
+from trimtab.cli.advice import Where
 from trimtab.cli.options import find_store, json_option, policy_option, store_option
+from trimtab.cli.resume import resume
+from trimtab.core.errors import UsageError
 
 
 @click.group()
 def runs() -> None:
-    """List, show and cancel runs."""
+    """List, show, resume and cancel runs."""
+
+
+runs.add_command(resume)
 
 
 @runs.command(name="list")
 @click.option("--status", help="Only runs that stand so, `running` included.")
 @click.option("--workflow", help="Only runs of this workflow.")
+@click.option(
+    "--half-done",
+    "half_done",
+    is_flag=True,
+    help="Only runs that failed, were cancelled or need a person while something they wrote stands, with what to do; "
+    "exit code 1 where there is any.",
+)
 @click.option(
     "--limit", type=click.IntRange(min=1), default=50, show_default=True, help="At most so many, newest first."
 )
@@ -25,21 +38,52 @@ def runs() -> None:
 @store_option
 @json_option
 def list_runs(
-    status: str | None, workflow: str | None, limit: int, policy_file: str, store: str | None, as_json: bool
-) -> None:
+    status: str | None,
+    workflow: str | None,
+    half_done: bool,
+    limit: int,
+    policy_file: str,
+    store: str | None,
+    as_json: bool,
+) -> int:
     """List runs, newest first."""
     from trimtab.cli.show import SIMULATED, console, print_json, runs_table
     from trimtab.journal.reader import Journal
 
+    if half_done:
+        if status or workflow:
+            raise UsageError("--half-done lists all of them", hint="leave --status and --workflow out")
+        return _list_half_done(limit, policy_file, store, as_json=as_json)
     with Journal(find_store(store, policy_file)) as journal:
         lines = journal.runs(limit, status=status, workflow=workflow)
     if as_json:
         print_json([asdict(line) for line in lines])
-        return
+        return FINE
     out = console()
-    out.print(runs_table(lines))
+    out.print(runs_table(lines, out.width))
     if any(line.simulated for line in lines):
         out.print(f"[yellow]sim = {SIMULATED}[/]")
+    return FINE
+
+
+def _list_half_done(limit: int, policy_file: str, store: str | None, *, as_json: bool) -> int:
+    from trimtab.cli.half_done import half_done_json, print_half_done
+    from trimtab.cli.show import console, print_json
+    from trimtab.journal.reader import Journal
+
+    where = Where(store, policy_file)
+    with Journal(find_store(store, policy_file)) as journal:
+        found = journal.half_done(limit + 1)
+    shown = found[:limit]
+    if as_json:
+        print_json([half_done_json(half, where) for half in shown])
+    elif shown:
+        print_half_done(console(), shown, where)
+    else:
+        click.echo("nothing stands half done")
+    if len(found) > limit:
+        click.echo(f"and more: --limit {limit} was reached", err=True)
+    return NOT_FINE if found else FINE
 
 
 @runs.command()
@@ -48,10 +92,10 @@ def list_runs(
 @store_option
 @json_option
 def show(run: str, policy_file: str, store: str | None, as_json: bool) -> None:
-    """Show RUN (its id, the start of it, or its key) with its plan as a tree."""
+    """Show RUN (its id, the start of it, or its key) with its plan as a tree, what people did, and what to do."""
     from trimtab.cli.run import show_run
 
-    show_run(find_store(store, policy_file), run, as_json=as_json)
+    show_run(find_store(store, policy_file), run, Where(store, policy_file), as_json=as_json)
 
 
 @runs.command()
@@ -62,9 +106,9 @@ def show(run: str, policy_file: str, store: str | None, as_json: bool) -> None:
 @json_option
 def cancel(run: str, by: str, policy_file: str, store: str | None, as_json: bool) -> int:
     """Cancel RUN. A worker ends it at once; without one it ends when the next worker starts."""
-    from trimtab.app import cancel_elsewhere
     from trimtab.cli.show import print_json
     from trimtab.journal.reader import Journal
+    from trimtab.word import cancel_elsewhere
 
     path = find_store(store, policy_file)
     with Journal(path) as journal:

@@ -15,10 +15,15 @@ T_co = TypeVar("T_co", default=object, covariant=True)
 class Status(StrEnum):
     """How a run stands when it stops working: it ended, or a person must act.
 
-    `awaiting_approval` and `deferred` may be left again: a call of the run is held until somebody decides.
+    In order of urgency. These may be left again: `awaiting_approval` (a call is held until somebody decides), `deferred` (it
+    goes on at a known time), `paused_budget` (a cap is reached), `needs_credential` (one has expired), and `needs_you` while
+    something of the run can still be decided.
     """
 
     COMPLETED = "completed"
+    NEEDS_YOU = "needs_you"
+    PAUSED_BUDGET = "paused_budget"
+    NEEDS_CREDENTIAL = "needs_credential"
     REFUSED = "refused"
     ESCALATED = "escalated"
     AWAITING_APPROVAL = "awaiting_approval"
@@ -32,8 +37,18 @@ class Status(StrEnum):
 
     @property
     def intended(self) -> bool:
-        """Whether the run reached an end it was meant to reach; failing and being cancelled are not."""
-        return self not in (Status.FAILED, Status.CANCELLED)
+        """Whether the run stands where it was meant to; failed, cancelled, and stopped by what a plan does not speak of are not."""
+        return self not in _UNINTENDED
+
+    @property
+    def stalls(self) -> bool:
+        """Whether trimtab itself stopped the run, whatever its workflow makes of the rest."""
+        return self in (Status.NEEDS_YOU, Status.PAUSED_BUDGET, Status.NEEDS_CREDENTIAL)
+
+
+_UNINTENDED = frozenset(
+    {Status.FAILED, Status.CANCELLED, Status.NEEDS_YOU, Status.PAUSED_BUDGET, Status.NEEDS_CREDENTIAL}
+)
 
 
 @dataclass(frozen=True, slots=True)

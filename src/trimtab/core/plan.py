@@ -50,6 +50,17 @@ class Subtask:
         """The action's full name, `specialist.action`."""
         return f"{self.specialist}.{self.action}"
 
+    def as_json(self) -> dict[str, Json]:
+        """Give the subtask as the orchestrator would have written it."""
+        return {
+            "id": self.id,
+            "specialist": self.specialist,
+            "action": self.action,
+            "instruction": self.instruction,
+            "inputs": self.inputs,
+            "needs": list(self.needs),
+        }
+
     def references(self) -> Iterator[Reference]:
         """Every reference anywhere in the inputs."""
         return find_references(self.inputs)
@@ -79,19 +90,7 @@ class Plan:
 
     def as_json(self) -> Json:
         """Give the plan as the orchestrator would have written it."""
-        return {
-            "subtasks": [
-                {
-                    "id": s.id,
-                    "specialist": s.specialist,
-                    "action": s.action,
-                    "instruction": s.instruction,
-                    "inputs": s.inputs,
-                    "needs": list(s.needs),
-                }
-                for s in self.subtasks
-            ]
-        }
+        return {"subtasks": [s.as_json() for s in self.subtasks]}
 
 
 def reference(value: object) -> Reference | None:

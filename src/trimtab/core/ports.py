@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -64,6 +64,19 @@ class Worked:
 
 
 StepWork: TypeAlias = Callable[[], Awaitable[Worked]]
+OnceWork: TypeAlias = Callable[[bool], Awaitable[Worked]]
+
+# Events that the engine or the command line deliver. Others are `NAME/...` and belong to the run's code.
+CANCEL = "cancel"
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A step done with `Steps.once`: its name, what was written before it began, and its result (None: it has none yet)."""
+
+    name: str
+    begin: Json
+    result: Json
 
 
 class Steps(Protocol):
@@ -74,11 +87,27 @@ class Steps(Protocol):
         """The run's id."""
         ...
 
-    async def step(self, name: str, work: StepWork, *, effect: bool = False) -> Json:
-        """Do `work` once and give its result; after a crash give the result again without doing the work.
+    async def step(self, name: str, work: StepWork) -> Json:
+        """Do `work` and give its result; after a crash give the result again without doing the work.
 
-        The name must be unique in the run and the same on every replay. An `effect` is never interrupted by cancelling.
+        The name must be unique in the run and the same on every replay. Work that a crash interrupted is done again.
         """
+        ...
+
+    async def once(self, name: str, begin: Worked, work: OnceWork, *, shielded: bool) -> Json:
+        """As `step`, for work that must not silently be done twice: `begin` is durable before the work begins.
+
+        The work is told whether it was begun before and never finished. `shielded` work is not interrupted by cancelling, nor
+        is there a moment between its beginning and itself at which the run could be cancelled.
+        """
+        ...
+
+    def known(self, name: str) -> Json:
+        """Give the result of a step that is finished, or None."""
+        ...
+
+    def begun(self) -> Sequence[Begun]:
+        """Everything begun with `once`, in the order it was begun."""
         ...
 
     def record(self, *facts: Fact) -> None:
@@ -110,7 +139,10 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """Nothing to do before one of `events` is delivered, or `until`; the run leaves memory and is replayed then."""
+    """Nothing to do before one of `events` is delivered, or `until`; the run leaves memory and is replayed then.
+
+    Being cancelled is an event like others: a run that may still be cancelled lists `CANCEL`.
+    """
 
     status: Status
     events: frozenset[str]
@@ -139,15 +171,11 @@ class Conductor(Protocol):
     """Does a run's work; given to the engine by `app`."""
 
     async def perform(self, steps: Steps, payload: str) -> Standing:
-        """Start, or replay and go on."""
+        """Start, or replay and go on; where the event `CANCEL` was delivered, take back what can be taken back, and end."""
         ...
 
-    def cancelled(self, run_id: str, payload: str, by: str) -> Ended:
-        """Say how a cancelled run ends."""
-        ...
-
-    def broken(self, run_id: str, payload: str, error: Exception) -> Ended:
-        """Say how a run ends whose code raised."""
+    async def broken(self, steps: Steps, payload: str, error: Exception) -> Standing:
+        """Take back what can be taken back of a run whose code raised, and say how it stands. Raises nothing."""
         ...
 
 
@@ -158,8 +186,8 @@ class Engine(Protocol):
         """Make it durable and start it; a known key gives the id of the run it started. Raises KeyReusedError."""
         ...
 
-    async def settled(self, run_id: str, *, final: bool = False) -> Standing:
-        """Wait until the run ended or (unless `final`) waits for somebody, and give how it stands."""
+    async def settled(self, run_id: str, *, through: Collection[Status] = ()) -> Standing:
+        """Wait until the run ended, or waits with a status that is not among `through`, and give how it stands."""
         ...
 
     async def deliver(self, run_id: str, event: str, payload: Json, facts: Sequence[Fact] = ()) -> bool:

@@ -52,7 +52,11 @@ class PlanFact:
 
 @dataclass(frozen=True, slots=True)
 class SubtaskFact:
-    """A subtask entered a state (see `SubtaskState`)."""
+    """A subtask entered a state (see `run.execute.State`).
+
+    Where it did not go well, `cause` is the subtask whose failure began it (its own, or one it needs) and `owner` the role
+    that answers for that one.
+    """
 
     run_id: str
     subtask: str
@@ -62,6 +66,8 @@ class SubtaskFact:
     status: Status | None
     reason: str
     at: datetime
+    cause: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +98,11 @@ class ModelCallFact:
 
 @dataclass(frozen=True, slots=True)
 class ToolCallFact:
-    """One attempt of one tool call. `outcome` is done, handoff, retry, rejected or failed."""
+    """One attempt of one tool call.
+
+    `outcome` is done, handoff, retry, rejected, failed, held (for a person's decision), unknown (it may have taken effect), or
+    stopped (an outgoing message told too much; `error_class` is `leak` or `secret`).
+    """
 
     run_id: str
     step: str
@@ -114,6 +124,7 @@ class ToolCallFact:
 class OutcomeFact:
     """How a run stood when it stopped working: `final` (number 0), or waiting, after `number` decisions.
 
+    A waiting run with an `error` goes no further: it waits for what it wrote to be taken back, and then ends.
     Decomposition success is `first_plan_faultless and intended_end and replans == 0`; the parts are kept apart.
     """
 
@@ -141,6 +152,127 @@ class DecisionFact:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class EffectFact:
+    """A line of the ledger of effects: what one write came to. The newest line of a `key` tells how it stands.
+
+    reserved:      about to be made; durable before the tool is called.
+    committed:     made; in the transaction of its result.
+    released:      not made: the tool said so, or its lookup, or a person.
+    unknown:       it may have been made; a person has to say.
+    compensated:   taken back.
+    uncompensated: it could not be taken back and stands.
+    noted:         its run has ended and it stands; a person has dealt with that.
+    `by` names the person who said so, where one did.
+    """
+
+    run_id: str
+    step: str
+    state: str
+    key: str
+    subtask: str
+    role: str
+    tool: str
+    effect: str
+    reason: str
+    by: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class RungFact:
+    """A step of recovery from a failing model: `rung` is retry, repair, escalate, replan or person.
+
+    `step` is the attempt that failed, `model` the one that is asked next (empty for a person), `reason` what went wrong.
+    """
+
+    run_id: str
+    step: str
+    rung: str
+    role: str
+    subtask: str | None
+    model: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetFact:
+    """A line of the ledger of budgets: what one model call may cost, and what it did cost.
+
+    reserved: the worst case, durable before the call is made. settled: what it cost. lost: the call was made and its answer
+    never seen (the process died), so the worst case counts. The newest line of a (run, step) tells how it stands.
+    `usd` is None where the price is not known; `day` is the UTC day it counts for.
+    """
+
+    run_id: str
+    step: str
+    state: str
+    environment: str
+    role: str
+    day: date
+    usd: Decimal | None
+    tokens: int
+    turns: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeFact:
+    """A person let a stalled run go on; `raised` are caps by name, `models` full model ids by role, for this run from now on."""
+
+    run_id: str
+    number: int
+    by: str
+    raised: Json
+    models: Json
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AssignmentFact:
+    """The arm of an experiment that a run was put into; written with the run, atomically.
+
+    `propensity` is how likely that arm was, `weight` the chance of the treatment (of each factor of several) at that moment.
+    """
+
+    run_id: str
+    experiment: str
+    arm: str
+    propensity: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentFact:
+    """Somebody moved an experiment: `state` is running or stopped from now on, `weight` the share of runs treated (0 to 1).
+
+    `declared` is what it was then (see `policy.experiment.declared`). The newest number of a name tells how it stands.
+    """
+
+    name: str
+    number: int
+    state: str
+    weight: float
+    declared: Json
+    by: str
+    reason: str
+    at: datetime
+
+
 Fact: TypeAlias = (
-    RunFact | ExposureFact | PlanFact | SubtaskFact | ModelCallFact | ToolCallFact | OutcomeFact | DecisionFact
+    RunFact
+    | ExposureFact
+    | PlanFact
+    | SubtaskFact
+    | ModelCallFact
+    | ToolCallFact
+    | OutcomeFact
+    | DecisionFact
+    | EffectFact
+    | RungFact
+    | BudgetFact
+    | ResumeFact
+    | AssignmentFact
+    | ExperimentFact
 )

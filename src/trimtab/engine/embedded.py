@@ -10,22 +10,23 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
 from trimtab.core.errors import StoreBrokenError, StoreError
-from trimtab.core.ports import Clock, Conductor, FactWriter, NewRun, Parked, Standing
+from trimtab.core.outcome import Status
+from trimtab.core.ports import CANCEL, Clock, Conductor, FactWriter, NewRun, Parked, Standing
 from trimtab.core.records import Fact
 from trimtab.core.values import Json
 from trimtab.engine import store
-from trimtab.engine.handin import CANCEL, Event, accept_run, add_event, check_key, unknown
+from trimtab.engine.handin import Event, accept_run, add_event, check_key, unknown
 from trimtab.engine.steps import Live, RunSteps
 from trimtab.engine.writer import GroupWriter, Write
 
-Waiter: TypeAlias = "tuple[bool, asyncio.Future[Standing]]"
+Waiter: TypeAlias = "tuple[Collection[Status], asyncio.Future[Standing]]"
 
 
 class EmbeddedEngine:
@@ -108,18 +109,19 @@ class EmbeddedEngine:
         check_key(run, fingerprint)
         return run_id
 
-    async def settled(self, run_id: str, *, final: bool = False) -> Standing:
-        """Wait until the run ended or (unless `final`) waits for somebody."""
+    async def settled(self, run_id: str, *, through: Collection[Status] = ()) -> Standing:
+        """Wait until the run ended, or waits with a status that is not among `through`."""
         if self.broken.done():
             self.broken.result()
         waiter: asyncio.Future[Standing] = asyncio.get_running_loop().create_future()
-        self._waiters.setdefault(run_id, []).append((final, waiter))
+        self._waiters.setdefault(run_id, []).append((through, waiter))
         if run_id not in self._live:
             saved = await self._writer.commit(Write(change=lambda c: store.load_run(c, run_id)))
             if saved is None:
                 self._waiters.pop(run_id, None)
                 raise unknown(run_id)
-            if saved.standing and (saved.state == "ended" or (run_id in self._parked and not final)):
+            here = saved.state == "ended" or run_id in self._parked
+            if saved.standing and here and not _passes(saved.standing, through):
                 self._tell(run_id, saved.standing)
         return await waiter
 
@@ -177,7 +179,7 @@ class EmbeddedEngine:
             except StoreError:
                 raise
             except Exception as error:  # noqa: BLE001 - a standing that cannot be written is a fault in the run's code, as below
-                standing = self._conductor.broken(live.run_id, live.payload, error)
+                standing = await self._conductor.broken(await self._steps(live), live.payload, error)
                 await self._writer.commit(_standing_write(live.seq, standing))
         except (asyncio.CancelledError, StoreError):
             # The process is stopping or the file is broken: the run stays as the file has it.
@@ -195,27 +197,31 @@ class EmbeddedEngine:
         self._pump()
 
     async def _perform(self, live: Live) -> Standing:
+        while True:
+            steps = await self._steps(live)
+            live.performing, live.unwinding = True, CANCEL in live.events
+            try:
+                return await self._conductor.perform(steps, live.payload)
+            except asyncio.CancelledError:
+                if self._closing:
+                    raise
+                if CANCEL in live.events and not live.unwinding:
+                    continue  # interrupted, so that it takes back what it did
+                error: Exception = RuntimeError("the run's own code cancelled it")
+            except (StoreError, KeyboardInterrupt, GeneratorExit):
+                raise
+            except BaseException as raised:  # noqa: BLE001 - a fault in one run's code must not take the worker with it
+                error = raised if isinstance(raised, Exception) else RuntimeError(f"{type(raised).__name__}: {raised}")
+            finally:
+                live.performing = False
+            return await self._conductor.broken(await self._steps(live), live.payload, error)
+
+    async def _steps(self, live: Live) -> RunSteps:
         known: dict[str, Json] = {}
         if live.replay:
             known = await self._writer.commit(Write(change=lambda c: store.load_steps(c, live.seq)))
-        if CANCEL in live.events:
-            return self._conductor.cancelled(live.run_id, live.payload, str(live.events[CANCEL]))
-        live.performing = True
-        try:
-            return await self._conductor.perform(RunSteps(live, known, self._writer, self._clock), live.payload)
-        except asyncio.CancelledError:
-            if self._closing:
-                raise
-            if CANCEL in live.events:
-                return self._conductor.cancelled(live.run_id, live.payload, str(live.events[CANCEL]))
-            error = RuntimeError("the run's own code cancelled it")
-            return self._conductor.broken(live.run_id, live.payload, error)
-        except StoreError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a fault in one run's code must not take the worker with it
-            return self._conductor.broken(live.run_id, live.payload, error)
-        finally:
-            live.performing = False
+        live.replay = True
+        return RunSteps(live, known, self._writer, self._clock)
 
     def _again(self, seq: int, run_id: str) -> None:
         async def reload() -> None:
@@ -242,9 +248,9 @@ class EmbeddedEngine:
         live = self._live.get(run_id)
         if live is not None:
             live.events[event] = payload
-            if event == CANCEL and live.performing and live.task is not None:
+            if event == CANCEL and live.performing and not live.unwinding and live.task is not None:
                 live.task.cancel()
-        elif run_id in self._parked and (event == CANCEL or event in self._parked[run_id][1]):
+        elif run_id in self._parked and event in self._parked[run_id][1]:
             self._unpark(run_id)
         else:
             for queued in self._queue:
@@ -293,9 +299,9 @@ class EmbeddedEngine:
 
     def _tell(self, run_id: str, standing: Standing) -> None:
         left: list[Waiter] = []
-        for final, waiter in self._waiters.pop(run_id, []):
-            if final and isinstance(standing, Parked):
-                left.append((final, waiter))
+        for through, waiter in self._waiters.pop(run_id, []):
+            if _passes(standing, through):
+                left.append((through, waiter))
             elif not waiter.done():
                 waiter.set_result(standing)
         if left:
@@ -327,7 +333,11 @@ def _standing_write(seq: int, standing: Standing) -> Write:
     return Write(facts=standing.facts, change=lambda c: store.set_standing(c, seq, standing))
 
 
+def _passes(standing: Standing, through: Collection[Status]) -> bool:
+    return isinstance(standing, Parked) and standing.status in through
+
+
 def _due(standing: Parked, events: dict[str, Json], now: datetime) -> bool:
-    if CANCEL in events or not standing.events.isdisjoint(events):
+    if not standing.events.isdisjoint(events):
         return True
     return standing.until is not None and standing.until <= now

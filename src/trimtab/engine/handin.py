@@ -13,8 +13,6 @@ from trimtab.core.records import Fact
 from trimtab.core.values import Json
 from trimtab.engine import store
 
-CANCEL = "cancel"
-
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -51,6 +49,19 @@ def hand_in_event(path: Path, facts: FactWriter, event: Event) -> bool:
     state, seq = hand_in(path, facts, lambda c: add_event(c, event, facts))
     if state is None:
         raise unknown(event.run_id)
+    return bool(seq)
+
+
+def hand_in_next(path: Path, facts: FactWriter, run_id: str, prefix: str, event: Callable[[int], Event]) -> bool:
+    """Deliver an event that is named by how many of its prefix the run has had. Raises UnknownRunError."""
+
+    def change(connection: Any) -> tuple[str | None, int]:
+        number = sum(name.startswith(prefix) for name in store.load_events(connection, run_id))
+        return add_event(connection, event(number), facts)
+
+    state, seq = hand_in(path, facts, change)
+    if state is None:
+        raise unknown(run_id)
     return bool(seq)
 
 

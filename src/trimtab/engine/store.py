@@ -234,9 +234,9 @@ def unfinished(connection: sqlite3.Connection, after: int = 0) -> list[Saved]:
 
 
 def load_steps(connection: sqlite3.Connection, seq: int) -> dict[str, Json]:
-    """Every finished step of a run."""
+    """Every finished step of a run, in the order they were finished."""
     rows: Sequence[tuple[str, str]] = connection.execute(
-        "SELECT name, result FROM engine_step WHERE run=?", (seq,)
+        "SELECT name, result FROM engine_step WHERE run=? ORDER BY rowid", (seq,)
     ).fetchall()
     return {name: json.loads(result) for name, result in rows}
 

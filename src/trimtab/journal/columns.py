@@ -11,13 +11,19 @@ from typing import Any, TypeAlias
 
 from trimtab.core.outcome import Status
 from trimtab.core.records import (
+    AssignmentFact,
+    BudgetFact,
     DecisionFact,
+    EffectFact,
+    ExperimentFact,
     ExposureFact,
     Fact,
     ModelCallFact,
     OutcomeFact,
     PlanFact,
+    ResumeFact,
     RunFact,
+    RungFact,
     SubtaskFact,
     ToolCallFact,
 )
@@ -41,9 +47,15 @@ TABLES: dict[type[Fact], Table] = {
     SubtaskFact: Table("subtask", ("run_id", "subtask", "state")),
     ModelCallFact: Table("model_call", ("run_id", "step")),
     ToolCallFact: Table("tool_call", ("run_id", "step")),
-    # `final` too: a run that waited and then ended without a decision (cancelled, deferred) has one number for both.
-    OutcomeFact: Table("outcome", ("run_id", "number", "final")),
+    # `final` and `status` too: a run may stand otherwise, or end, without a decision between.
+    OutcomeFact: Table("outcome", ("run_id", "number", "final", "status")),
     DecisionFact: Table("decision", ("run_id", "key")),
+    EffectFact: Table("effect", ("run_id", "step", "state")),
+    RungFact: Table("rung", ("run_id", "step", "rung")),
+    BudgetFact: Table("budget", ("run_id", "step", "state")),
+    ResumeFact: Table("resume", ("run_id", "number")),
+    AssignmentFact: Table("assignment", ("run_id", "experiment")),
+    ExperimentFact: Table("experiment", ("name", "number")),
 }
 
 

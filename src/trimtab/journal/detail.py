@@ -12,7 +12,7 @@ from trimtab.core.values import Json
 from trimtab.journal.lines import PLANNED, ModelUse, SubtaskLine
 
 # Everything else is over, or (`planned`) not begun.
-_OPEN = frozenset({PLANNED, "started", "held", "delayed", "waiting"})
+_OPEN = frozenset({PLANNED, "started", "held", "unknown", "delayed", "stuck", "waiting"})
 
 
 @dataclass(slots=True)
@@ -74,6 +74,8 @@ def _line(subtask: Subtask, facts: _Gathered) -> SubtaskLine:
         cost=add_costs(call.cost for call in facts.models),
         started_at=facts.entered[0].at if facts.entered else None,
         ended_at=latest.at if latest and latest.state not in _OPEN else None,
+        cause=latest.cause if latest else "",
+        owner=latest.owner if latest else "",
     )
 
 

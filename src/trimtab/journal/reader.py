@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
-from datetime import datetime
-from decimal import Decimal
-from functools import cache
-from importlib.resources import files
+from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from trimtab.core.errors import StoreBrokenError, UnknownRunError, UsageError
+from trimtab.core.measures import RunMeasure
 from trimtab.core.outcome import Status
 from trimtab.core.records import (
     DecisionFact,
+    EffectFact,
+    ExperimentFact,
     ExposureFact,
     Fact,
     ModelCallFact,
     OutcomeFact,
     PlanFact,
+    ResumeFact,
     RunFact,
+    RungFact,
     SubtaskFact,
     ToolCallFact,
 )
-from trimtab.journal.columns import TABLES, encodable, kept, names
+from trimtab.journal import balances, experiments, ledger, measures
+from trimtab.journal.columns import encodable
 from trimtab.journal.detail import subtask_lines
-from trimtab.journal.lines import RUNNING, HeldCall, RunDetail, RunLine
+from trimtab.journal.lines import RUNNING, EffectDetail, EffectLine, HalfDone, HeldCall, RunDetail, RunLine
 from trimtab.journal.migrate import HAS_JOURNAL, pending, shipped
+from trimtab.journal.rows import ExactSum, held_call, query, run_facts, run_line
 
 F = TypeVar("F", bound=Fact)
 
@@ -69,7 +72,7 @@ class Journal:
                 f"{self.path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None
             )
             try:
-                self._connection.create_aggregate("exact_sum", 1, _ExactSum)  # pyright: ignore[reportArgumentType] - a sum may be None
+                self._connection.create_aggregate("exact_sum", 1, ExactSum)  # pyright: ignore[reportArgumentType] - a sum may be None
                 self._check()
             except BaseException:
                 self._connection.close()
@@ -95,6 +98,7 @@ class Journal:
             plans = self._facts(PlanFact, run_id, "number")
             model_calls = self._facts(ModelCallFact, run_id)
             tool_calls = self._facts(ToolCallFact, run_id)
+            effects = self._facts(EffectFact, run_id, "rowid")
             return RunDetail(
                 line=line,
                 request=accepted.request,
@@ -103,13 +107,97 @@ class Journal:
                 subtasks=subtask_lines(plans, self._facts(SubtaskFact, run_id), model_calls, tool_calls),
                 own_calls=tuple(call for call in model_calls if call.subtask is None),
                 tool_calls=tool_calls,
-                outcomes=self._facts(OutcomeFact, run_id, "final, number"),
+                outcomes=self._facts(OutcomeFact, run_id, "final, number, rowid"),
+                effects=ledger.newest(effects),
+                settlements=tuple(effect for effect in effects if effect.by),
+                rungs=self._facts(RungFact, run_id),
+                decisions=self._facts(DecisionFact, run_id),
+                resumes=self._facts(ResumeFact, run_id, "number"),
             )
+
+    def model_calls(self, run_id: str) -> tuple[ModelCallFact, ...]:
+        """Give every attempt of every model call of one run, in order."""
+        with self._explained():
+            return self._facts(ModelCallFact, run_id)
+
+    def half_done(self, limit: int) -> list[HalfDone]:
+        """Give the newest runs that failed, were cancelled or need a person while something they wrote stands."""
+        with self._explained(), self._one_moment():
+            ids = ledger.half_done_ids(self._connection, limit)
+            lines = [line for run_id in ids for line in self._lines(limit=1, run_id=run_id)]
+            return [ledger.half_done(self._connection, line) for line in lines]
+
+    def effects(self, limit: int, run: str | None = None, state: str | None = None) -> list[EffectLine]:
+        """Give how effects stand, the latest change first; of one run (as for `run`), in one of `lines.EFFECT_STATES`."""
+        with self._explained(), self._one_moment():
+            run_id = None if run is None else self._find(encodable(run))
+            return ledger.effects(self._connection, limit, run_id, state)
+
+    def effect(self, given: str) -> EffectDetail:
+        """Give one effect by its key or the start of it. Raises UsageError where that is none or several."""
+        with self._explained(), self._one_moment():
+            return ledger.effect(self._connection, encodable(given), str(self.path))
+
+    def balances(self, since: date) -> tuple[list[balances.Balance], list[balances.Balance]]:
+        """Give the balances of budgets: by day from `since` on, and by run of the runs that have not ended."""
+        with self._explained(), self._one_moment():
+            return balances.by_day(self._connection, since), balances.by_run(self._connection)
+
+    def experiments(self) -> tuple[ExperimentFact, ...]:
+        """Give the newest move of every experiment that was ever started, by name."""
+        with self._explained():
+            return experiments.newest(self._connection)
+
+    def moves(self, experiment: str) -> tuple[ExperimentFact, ...]:
+        """Give every move of one experiment, the oldest first."""
+        with self._explained():
+            return experiments.moves(self._connection, encodable(experiment))
+
+    def measures(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        environment: str | None = None,
+        workflow: str | None = None,
+        experiment: str | None = None,
+    ) -> list[RunMeasure]:
+        """Give the runs accepted from `since` until before `until` as they count, in the order they were accepted."""
+        with self._explained(), self._one_moment():
+            found = measures.measures(
+                self._connection,
+                since=since,
+                until=until,
+                environment=environment,
+                workflow=workflow,
+                experiment=experiment,
+            )
+            return list(found)
+
+    def paused(self) -> dict[str, int]:
+        """Count the runs of each environment that stand still because a cap was reached."""
+        with self._explained():
+            return balances.paused(self._connection)
+
+    def lapsed(self) -> list[tuple[str, str]]:
+        """Give the runs that wait for a credential, each with a role that needs it."""
+        with self._explained():
+            return [(run_id, role) for run_id, role in self._connection.execute(query("lapsed"))]
+
+    def holds(self, run_id: str, key: str) -> bool:
+        """Whether a run holds the call with this key, or did and goes on: others are not there to be decided."""
+        with self._explained():
+            return self._connection.execute(query("holds"), (run_id, key)).fetchone() is not None
+
+    def resumes(self, run_id: str) -> int:
+        """Count how often a person let a run go on."""
+        with self._explained():
+            return len(self._facts(ResumeFact, run_id, "number"))
 
     def held(self, *, every: bool = False) -> list[HeldCall]:
         """Give the calls that wait for a person, oldest first; `every`: those decided or past deciding, too."""
         with self._explained():
-            calls = [_held(row) for row in self._connection.execute(_query("held"))]
+            calls = [held_call(row) for row in self._connection.execute(query("held"))]
         return [call for call in calls if call.open or every]
 
     def held_call(self, given: str) -> HeldCall:
@@ -151,15 +239,11 @@ class Journal:
 
     def _lines(self, **given: Any) -> list[RunLine]:
         conditions = [condition for name, condition in _CONDITIONS.items() if given.get(name) is not None]
-        sql = _query("runs").replace("{where}", " AND ".join(conditions) or "TRUE")
-        return [_line(row) for row in self._connection.execute(sql, given)]
+        sql = query("runs").replace("{where}", " AND ".join(conditions) or "TRUE")
+        return [run_line(row) for row in self._connection.execute(sql, given)]
 
     def _facts(self, kind: type[F], run_id: str, order: str = "at, rowid") -> tuple[F, ...]:
-        by = "rowid" if kind in (RunFact, ExposureFact) else order
-        sql = f"SELECT {', '.join(names(kind))} FROM {TABLES[kind].name} WHERE run_id = ? ORDER BY {by}"  # noqa: S608 - names of ours
-        readers = [column.read or _as_it_is for column in kept(kind)]
-        rows = self._connection.execute(sql, (run_id,))
-        return tuple(kind(*(read(value) for read, value in zip(readers, row, strict=True))) for row in rows)
+        return run_facts(self._connection, kind, run_id, order)
 
     def _find(self, given: str) -> str:
         for where in _FINDERS if given else ():
@@ -194,97 +278,3 @@ class Journal:
                 f"{str(self.path)!r} cannot be read: {error}",
                 hint="see that it is a trimtab store, that it and its folder can be read, and that it is not damaged",
             ) from error
-
-
-class _ExactSum:
-    """`sum()` over decimal text, without the floats of SQLite's own; NULL as soon as one amount is."""
-
-    def __init__(self) -> None:
-        self.total: Decimal | None = Decimal(0)
-
-    def step(self, amount: str | None) -> None:
-        self.total = None if amount is None or self.total is None else self.total + Decimal(amount)
-
-    def finalize(self) -> str | None:
-        return None if self.total is None else str(self.total)
-
-
-@cache
-def _query(name: str) -> str:
-    return (files("trimtab.journal") / "queries" / f"{name}.sql").read_text("utf-8")
-
-
-def _held(row: tuple[Any, ...]) -> HeldCall:
-    (
-        key,
-        run_id,
-        workflow,
-        run_key,
-        subtask,
-        role,
-        tool,
-        effect,
-        arguments,
-        reason,
-        since,
-        approved,
-        by,
-        at,
-        still_open,
-    ) = row
-    return HeldCall(
-        key=key,
-        run_id=run_id,
-        workflow=workflow,
-        run_key=run_key,
-        subtask=subtask,
-        role=role,
-        tool=tool,
-        effect=effect,
-        arguments=json.loads(arguments),
-        reason=reason,
-        since=datetime.fromisoformat(since),
-        open=bool(still_open),
-        decision=None if by is None else DecisionFact(run_id, key, bool(approved), by, datetime.fromisoformat(at)),
-    )
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
-
-
-def _line(row: tuple[Any, ...]) -> RunLine:
-    (
-        run_id,
-        key,
-        workflow,
-        environment,
-        status,
-        final,
-        accepted,
-        ended,
-        done,
-        total,
-        calls,
-        retries,
-        tokens,
-        cost,
-        fake,
-    ) = row
-    return RunLine(
-        run_id=run_id,
-        key=key,
-        workflow=workflow,
-        environment=environment,
-        status=status,
-        final=bool(final),
-        accepted_at=datetime.fromisoformat(accepted),
-        ended_at=None if ended is None else datetime.fromisoformat(ended),
-        subtasks_done=done,
-        subtasks_total=total,
-        model_calls=calls,
-        retries=retries,
-        tokens=tokens,
-        cost=None if cost is None else Decimal(cost),
-        simulated=bool(fake),
-    )

@@ -26,6 +26,8 @@ class HttpResponse(Protocol):
         ...
 
 
+LARGEST = 256 * 1024
+
 # Where an answer stands in a body, its JSON type, and how many items it must have.
 _ANSWER: Mapping[str, Sequence[tuple[str, type, int]]] = {
     "anthropic": (("content", list, 0), ("usage", dict, 1)),
@@ -45,12 +47,22 @@ def parse(text: str | bytes) -> Json:
 
 
 def parse_object(raw: object) -> dict[str, Json]:
-    """Give the JSON object in `raw`, which is its text or what a parser of whole JSON made of it; else ValueError."""
+    """Give the JSON object in `raw`, which is its text or what a parser of whole JSON made of it; else ValueError.
+
+    One of more than `LARGEST` bytes is refused: whatever is taken from a model is journaled and shown to it again.
+    """
     value = parse(raw) if isinstance(raw, str) else cast("Json", raw)
     if not isinstance(value, dict):
         message = f"a JSON object was expected, not {_json_type(value)}"
         raise ValueError(message)  # noqa: TRY004 - callers tell bad JSON by ValueError, whatever is bad about it
-    _check_writable(value)
+    try:
+        size = _check_writable(value)
+    except RecursionError:
+        message = "it is nested too deeply"
+        raise ValueError(message) from None
+    if size > LARGEST:
+        message = f"it has {size} bytes, {LARGEST} are allowed"
+        raise ValueError(message)
     return value
 
 
@@ -99,9 +111,9 @@ def _no_constant(name: str) -> Json:
     raise ValueError(message)
 
 
-def _check_writable(value: object) -> None:
-    """Raise ValueError for what Python reads and no journal can write: 1e999, half a surrogate pair."""
-    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+def _check_writable(value: object) -> int:
+    """Raise ValueError for what Python reads and no journal can write: 1e999, half a surrogate pair. Gives its size in bytes."""
+    return len(json.dumps(value, ensure_ascii=False, allow_nan=False).encode())
 
 
 def _json_type(value: object) -> str:

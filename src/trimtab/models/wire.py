@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from trimtab.core.messages import Answered, Message, ModelAnswer, ModelCall, ModelFault, Said, ToolReturned, ToolUse
 from trimtab.core.usage import Usage
+from trimtab.core.values import dumps
 from trimtab.models.faults import Kind, clean
-from trimtab.models.strict import parse_object
+from trimtab.models.strict import LARGEST, parse_object
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelRequestPart, ModelResponse, ToolCallPart
@@ -34,6 +35,7 @@ _ENDINGS: Mapping[str, _Ending] = {
     "content_filter": "refused",
 }
 SIMULATED = "msg_simulated_"
+MOST_CALLS = 32  # of tools in one answer
 
 
 def to_messages(call: ModelCall) -> list[ModelMessage]:
@@ -186,6 +188,10 @@ def _bad_ending(call: ModelCall, stop: str, why: str) -> _Problem | None:
 def _bad_content(call: ModelCall, text: str, calls: tuple[ToolUse, ...] | str) -> _Problem | None:
     if isinstance(calls, str):
         return "malformed", "bad_arguments", clean(calls)
+    if len(calls) > MOST_CALLS:
+        return "malformed", "too_many_calls", f"it used more than {MOST_CALLS} tools at once"
+    if len(text) > LARGEST or (len(calls) > 1 and len(dumps([use.arguments for use in calls])) > LARGEST):
+        return "malformed", "too_long", f"it is longer than {LARGEST} characters"
     if call.must_use_tool and not calls:
         return "malformed", "no_tool", f"it used no tool, and one of {[t.name for t in call.tools]} was expected"
     if not calls and not text.strip():
@@ -196,7 +202,7 @@ def _bad_content(call: ModelCall, text: str, calls: tuple[ToolUse, ...] | str) -
 def _tool_uses(parts: Sequence[ToolCallPart]) -> tuple[ToolUse, ...] | str:
     """Read tool uses, or say which one cannot be read."""
     uses: list[ToolUse] = []
-    for part in parts:
+    for part in parts[: MOST_CALLS + 1]:
         try:
             uses.append(ToolUse(part.tool_call_id, part.tool_name, parse_object(part.args)))
         except ValueError as error:

@@ -5,16 +5,34 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
+from datetime import UTC, date, datetime, time
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 from trimtab.core.errors import PolicyError
 from trimtab.core.pin import ORCHESTRATOR
 from trimtab.core.values import digest
+from trimtab.policy import experiment
+from trimtab.policy.caps import NAMES
 from trimtab.policy.problems import KeyPath, Problem, refusal, unknown
 from trimtab.policy.shape import FILE, prune
-from trimtab.policy.spec import BUILT_IN, DEFAULT_ROLE, KINDS, AppSpec, EnvironmentSpec, Policy, ProviderSpec, RoleSpec
+from trimtab.policy.spec import (
+    BUILT_IN,
+    DEFAULT_ENVIRONMENT,
+    DEFAULT_ROLE,
+    KINDS,
+    AppSpec,
+    BudgetSpec,
+    Caps,
+    CredentialSpec,
+    EnvironmentSpec,
+    Policy,
+    ProviderSpec,
+    RoleSpec,
+)
 
+_LARGEST_PROMPT = 200_000
 _POSITION = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL)
 
 
@@ -40,7 +58,7 @@ def load(path: str | Path) -> Policy:
 def parse(text: str, source: str = "trimtab.toml") -> Policy:
     """Read a policy from text; `source` is the path that errors name. Raises PolicyError."""
     try:
-        content = tomllib.loads(text)
+        content = tomllib.loads(text, parse_float=_number)
     except tomllib.TOMLDecodeError as error:
         hint = "the file is TOML, see https://toml.io"
         raise PolicyError(f"{source}: {_place(str(error), text)}", hint=hint) from None
@@ -50,24 +68,43 @@ def parse(text: str, source: str = "trimtab.toml") -> Policy:
     found: list[Problem] = []
     kept = prune(FILE, content, (), found)
     found += _dangling(kept, content)
+    read = _read_prompts(kept, Path(source).parent, found)
     if found:
         raise refusal(source, found)
-    return _policy(kept, source, digest(content))
+    # What a prompt's file holds is as much of the policy as its name.
+    return _policy(kept, source, digest([content, read] if read else content))
 
 
 def check(policy: Policy, roles: Collection[str]) -> None:
     """Refuse entries for roles that no workflow has. `roles` are those of all workflows. Raises PolicyError."""
     known = {*roles, ORCHESTRATOR}
-    tables: list[tuple[KeyPath, Collection[str]]] = [((), policy.roles)]
-    tables += [(("environments", name), environment.roles) for name, environment in policy.environments.items()]
+    tables: list[tuple[KeyPath, Collection[str]]] = [(("roles",), policy.roles)]
+    tables += [(("environments", name, "roles"), there.roles) for name, there in policy.environments.items()]
+    for name, spec in policy.experiments.items():
+        tables.append((("experiments", name, "factors"), spec.factors))
+        tables += [(("experiments", name, "arms", arm), changes) for arm, changes in spec.arms.items()]
     found = [
-        Problem((*path, "roles", role), *unknown("role", role, known))
+        Problem((*path, role), *unknown("role", role, known))
         for path, named in tables
         for role in named
         if role not in known and role != DEFAULT_ROLE
     ]
+    found += [
+        Problem(("budgets", name, "roles", role), *unknown("role", role, known))
+        for name, budget in policy.budgets.items()
+        for role in budget.roles
+        if role not in known
+    ]
     if found:
         raise refusal(policy.source, found)
+
+
+def _number(text: str) -> Decimal | float:
+    # Money is exact; a number that no Decimal can hold is no sum of money either, and is refused as one.
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return float(text)
 
 
 def _place(said: str, text: str) -> str:
@@ -83,15 +120,19 @@ def _dangling(kept: Mapping[str, Any], content: Mapping[str, Any]) -> Iterator[P
     # Names come from the whole content: an entry that is wrong is one problem, not one more for each use of it.
     aliases, providers = _names(content, "models"), {*_names(content, "providers"), *BUILT_IN}
     named: list[tuple[KeyPath, str]] = [(("models", alias), model) for alias, model in kept.get("models", {}).items()]
-    named += _role_models((), kept)
-    for name, environment in kept.get("environments", {}).items():
-        named += _role_models(("environments", name), environment)
+    named += [pair for path, table in _role_tables(kept) for pair in _role_models(path, table)]
     for path, model in named:
         provider, colon, _ = model.partition(":")
         if colon and provider not in providers:
             yield Problem(path, *unknown("provider", provider, providers))
         elif not colon and model not in aliases:
             yield Problem(path, *unknown("model", model, aliases, also='"provider:full-id"'))
+    yield from _repeated(kept)
+    environments = {*_names(content, "environments"), DEFAULT_ENVIRONMENT}
+    for name in kept.get("budgets", {}):
+        if name not in environments:
+            yield Problem(("budgets", name), *unknown("environment", name, environments))
+    yield from experiment.problems(kept, content, environments)
     for name in kept.get("providers", {}):
         if name not in BUILT_IN and "kind" not in content["providers"][name]:
             kinds = " or ".join(f'"{kind}"' for kind in KINDS)
@@ -103,12 +144,72 @@ def _names(content: Mapping[str, Any], section: str) -> set[str]:
     return set(table) if isinstance(table, dict) else set()  # pyright: ignore[reportUnknownArgumentType]
 
 
-def _role_models(path: KeyPath, holder: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
-    for role, entry in holder.get("roles", {}).items():
+def _role_tables(kept: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str, Any]]]:
+    """Give every table whose keys are roles, wherever it stands."""
+    yield ("roles",), kept.get("roles", {})
+    for name, table in kept.get("environments", {}).items():
+        yield ("environments", name, "roles"), table.get("roles", {})
+    for name, table in kept.get("experiments", {}).items():
+        yield ("experiments", name, "factors"), table.get("factors", {})
+        for arm, changes in table.get("arms", {}).items():
+            yield ("experiments", name, "arms", arm), changes
+
+
+def _role_models(path: KeyPath, table: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
+    for role, entry in table.items():
         if isinstance(entry, str):
-            yield (*path, "roles", role), entry
-        elif "model" in entry:
-            yield (*path, "roles", role, "model"), entry["model"]
+            yield (*path, role), entry
+            continue
+        if "model" in entry:
+            yield (*path, role, "model"), entry["model"]
+        for model in entry.get("escalate", ()):
+            yield (*path, role, "escalate"), model
+
+
+def _repeated(kept: Mapping[str, Any]) -> Iterator[Problem]:
+    # Asking the same model again is what `escalate` is not: that was tried before.
+    models = kept.get("models", {})
+    for path, table in _role_tables(kept):
+        for role, entry in table.items():
+            asked = [] if isinstance(entry, str) else [entry.get("model"), *entry.get("escalate", ())]
+            full = [models.get(model, model) for model in asked if model is not None]
+            if again := next((m for n, m in enumerate(full) if m in full[:n]), None):
+                yield Problem((*path, role, "escalate"), f"{again!r} is asked twice, expected different models")
+
+
+def _read_prompts(kept: Mapping[str, Any], folder: Path, found: list[Problem]) -> list[str]:
+    """Put the text of every prompt's file beside its name, as `instructions`; gives all texts."""
+    read: list[str] = []
+    for path, table in _role_tables(kept):
+        for role, entry in table.items():
+            if isinstance(entry, str) or "prompt" not in entry:
+                continue
+            if role == DEFAULT_ROLE:
+                hint = f"give each role its own; {DEFAULT_ROLE!r} names what roles have in common"
+                found.append(Problem((*path, role, "prompt"), "expected a prompt for one role, not for all", hint))
+                continue
+            text, wrong = _prompt(folder / entry["prompt"])
+            if wrong:
+                hint = "name a text file; the path is relative to the policy file"
+                found.append(Problem((*path, role, "prompt"), f"{entry['prompt']!r} {wrong}", hint))
+            entry["instructions"] = text
+            read.append(text)
+    return read
+
+
+def _prompt(path: Path) -> tuple[str, str]:
+    """Give the text of a prompt's file, and what is wrong with it."""
+    try:
+        if not path.is_file():
+            return "", "is a folder or no plain file" if path.exists() else "is no file"
+        if path.stat().st_size > _LARGEST_PROMPT:
+            return "", f"is larger than {_LARGEST_PROMPT:,} bytes"
+        text = path.read_text("utf-8-sig").strip()
+    except UnicodeDecodeError:
+        return "", "is not UTF-8 text"
+    except (OSError, ValueError) as error:
+        return "", f"cannot be read: {error.strerror if isinstance(error, OSError) else error}"
+    return text, "" if text else "is empty"
 
 
 def _policy(kept: Mapping[str, Any], source: str, named: str) -> Policy:
@@ -119,10 +220,14 @@ def _policy(kept: Mapping[str, Any], source: str, named: str) -> Policy:
         app=AppSpec(**kept.get("app", {})),
         models=kept.get("models", {}),
         providers={**BUILT_IN, **declared},
-        roles=_roles(kept),
+        roles=_roles(kept.get("roles", {})),
         environments={
-            name: EnvironmentSpec(name, _roles(table)) for name, table in kept.get("environments", {}).items()
+            name: EnvironmentSpec(name, _roles(table.get("roles", {})))
+            for name, table in kept.get("environments", {}).items()
         },
+        budgets={name: _budget(table) for name, table in kept.get("budgets", {}).items()},
+        credentials={name: _credential(name, table) for name, table in kept.get("credentials", {}).items()},
+        experiments=experiment.specs(kept, _roles),
     )
 
 
@@ -130,6 +235,30 @@ def _provider(name: str, table: Mapping[str, Any]) -> ProviderSpec:
     return ProviderSpec(name, table.get("kind", name), table.get("base_url"), table.get("key_env"))
 
 
-def _roles(holder: Mapping[str, Any]) -> dict[str, RoleSpec]:
-    entries = holder.get("roles", {}).items()
-    return {role: RoleSpec(model=entry) if isinstance(entry, str) else RoleSpec(**entry) for role, entry in entries}
+def _roles(table: Mapping[str, Any]) -> dict[str, RoleSpec]:
+    return {role: RoleSpec(model=entry) if isinstance(entry, str) else _role(entry) for role, entry in table.items()}
+
+
+def _role(entry: Mapping[str, Any]) -> RoleSpec:
+    said = dict(entry)
+    if "escalate" in said:
+        said["escalate"] = tuple(said["escalate"])
+    return RoleSpec(**said)
+
+
+def _budget(table: Mapping[str, Any]) -> BudgetSpec:
+    return BudgetSpec(_caps(table), {role: _caps(caps) for role, caps in table.get("roles", {}).items()})
+
+
+def _caps(table: Mapping[str, Any]) -> Caps:
+    caps: dict[str, Any] = {name: table[name] for name in NAMES if name in table}
+    caps.update({name: Decimal(amount) for name, amount in caps.items() if name.startswith("usd")})
+    return Caps(**caps)
+
+
+def _credential(name: str, table: Mapping[str, Any]) -> CredentialSpec:
+    expires: date | None = table.get("expires")
+    if expires is not None and not isinstance(expires, datetime):
+        # A day that is named is still good.
+        expires = datetime.combine(expires, time.max, UTC)
+    return CredentialSpec(name, table.get("env"), expires)

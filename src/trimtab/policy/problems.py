@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TypeAlias
 
 from trimtab.core.errors import PolicyError
@@ -22,15 +23,30 @@ _ELSEWHERE = {
     "apikeyenv": "did you mean 'key_env'?",
     "defaultmodel": "did you mean 'default' under [roles]?",
     "defaultrole": "did you mean 'default' under [roles]?",
+    "dollars": "did you mean 'usd_per_day' or 'usd_per_run'?",
     "endpoint": "did you mean 'base_url'?",
     "env": "did you mean the section [environments]?",
-    "fallbackmodel": "no run changes its model by itself; name each role's one model under [roles]",
+    "errorrate": "did you mean 'decomposition_success', or 'retry_rate'?",
+    "fallback": "did you mean 'escalate'?",
+    "fallbackmodel": "name what a role may escalate to with 'escalate' in its table under [roles]",
+    "instructions": "did you mean 'prompt', the file they stand in?",
+    "latency": "did you mean 'latency_p95'?",
+    "maxbudgetusd": "did you mean 'usd_per_run'?",
     "maxoutputtokens": "did you mean 'max_tokens'?",
+    "maxturns": "did you mean 'turns_per_run'?",
     "modelid": "did you mean 'model'?",
     "modelname": "did you mean 'model'?",
     "reasoningeffort": "did you mean 'effort'?",
     "specialists": "did you mean the section [roles]?",
+    "split": "did you mean 'weight'?",
+    "successrate": "did you mean 'decomposition_success'?",
+    "systemprompt": "did you mean 'prompt'?",
+    "tokens": "did you mean 'tokens_per_day' or 'tokens_per_run'?",
+    "traffic": "did you mean 'weight'?",
+    "turns": "did you mean 'turns_per_day' or 'turns_per_run'?",
     "url": "did you mean 'base_url'?",
+    "usd": "did you mean 'usd_per_day' or 'usd_per_run'?",
+    "variants": "did you mean 'arms'?",
 }
 
 
@@ -71,7 +87,7 @@ def shown(value: object) -> str:
             return str(value).lower()
         case int() if abs(value) >= _LARGEST_SHOWN:
             return "a number that large"
-        case int() | float():
+        case int() | float() | Decimal():
             return str(value)
         case str():
             return _cut(value)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from math import prod
 
 from trimtab.core.errors import PolicyError
 from trimtab.core.pin import Pin, RoleChoice
+from trimtab.policy.assign import Drawn
 from trimtab.policy.problems import Problem, dotted, refusal, unknown
 from trimtab.policy.spec import DEFAULT_ENVIRONMENT, DEFAULT_MAX_TOKENS, DEFAULT_ROLE, EnvironmentSpec, Policy, RoleSpec
 
@@ -21,6 +23,8 @@ class Why:
     model: str
     max_tokens: str
     effort: str
+    escalate: str = UNSAID
+    prompt: str = UNSAID
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +35,34 @@ class Resolved:
     policy_digest: str
     choices: Mapping[str, RoleChoice]
     why: Mapping[str, Why]
+    drawn: Sequence[Drawn] = ()
 
 
-def resolve(policy: Policy, environment: str, roles: Collection[str]) -> Resolved:
-    """Choose for every role.
+def resolve(policy: Policy, environment: str, roles: Collection[str], drawn: Sequence[Drawn] = ()) -> Resolved:
+    """Choose for every role; `drawn` are the arms of experiments that the run is in.
 
-    Each part comes from the first entry that says it: the environment's for the role, the role's, the environment's default,
-    the default. An effort goes with the model it was written for and never passes to another.
+    Each part comes from the first entry that says it: the arm's, the environment's for the role, the role's, the environment's
+    default, the default. An effort and a list to escalate to go with the model they were written for and never pass to another: they
+    come from the entry that names the model, or one more particular than it.
 
     Raises:
-        PolicyError: the environment is not declared, or a role has no model.
+        PolicyError: the environment is not declared, a role has no model, or it would escalate to the model it has.
     """
     there = _environment(policy, environment)
-    chains = {role: _chain(policy, there, role) for role in sorted(roles)}
+    chains = {role: _changes(drawn, role) + _chain(policy, there, role) for role in sorted(roles)}
     found = [_no_model(role, there) for role, chain in chains.items() if not any(entry.model for _, entry in chain)]
     if found:
         raise refusal(policy.source, found)
     decided = {role: _decide(policy, chain) for role, chain in chains.items()}
+    found = [_to_itself(choice, why) for choice, why in decided.values() if choice.model in choice.escalate]
+    if found:
+        raise refusal(policy.source, found)
     return Resolved(
         environment=environment,
         policy_digest=policy.digest,
         choices={role: choice for role, (choice, _) in decided.items()},
         why={role: why for role, (_, why) in decided.items()},
+        drawn=drawn,
     )
 
 
@@ -63,6 +73,8 @@ def make_pin(resolved: Resolved, prompts: Mapping[str, str], price_date: date) -
         environment=resolved.environment,
         policy_digest=resolved.policy_digest,
         price_date=price_date,
+        arm=",".join(drawn.arm for drawn in resolved.drawn) or None,
+        propensity=prod(drawn.propensity for drawn in resolved.drawn),
     )
 
 
@@ -73,6 +85,11 @@ def _environment(policy: Policy, name: str) -> EnvironmentSpec:
         return EnvironmentSpec(name)
     text, hint = unknown("environment", name, {*policy.environments, DEFAULT_ENVIRONMENT})
     raise PolicyError(f"{policy.source}: {text}", hint=hint or f"declare it: [{dotted(('environments', name))}]")
+
+
+def _changes(drawn: Sequence[Drawn], role: str) -> list[tuple[str, RoleSpec]]:
+    arms = [(arm, name) for arm in drawn for name in (role, DEFAULT_ROLE) if name in arm.changes]
+    return [(dotted((*arm.path, name)), arm.changes[name]) for arm, name in arms]
 
 
 def _chain(policy: Policy, there: EnvironmentSpec, role: str) -> list[tuple[str, RoleSpec]]:
@@ -88,7 +105,19 @@ def _decide(policy: Policy, chain: list[tuple[str, RoleSpec]]) -> tuple[RoleChoi
     limit_path, max_tokens = next(limits, (UNSAID, DEFAULT_MAX_TOKENS))
     efforts = ((path, entry.effort) for path, entry in chain[: last + 1] if entry.effort)
     effort_path, effort = next(efforts, (UNSAID, None))
-    return RoleChoice(model, max_tokens, effort), Why(path, limit_path, effort_path)
+    lists = ((path, entry.escalate) for path, entry in chain[: last + 1] if entry.escalate)
+    list_path, listed = next(lists, (UNSAID, ()))
+    escalate = tuple(policy.model_id(model) for model in listed)
+    prompts = ((path, entry.instructions) for path, entry in chain if entry.instructions)
+    prompt_path, instructions = next(prompts, (UNSAID, None))
+    choice = RoleChoice(model, max_tokens, effort, escalate=escalate, instructions=instructions)
+    return choice, Why(path, limit_path, effort_path, list_path, prompt_path)
+
+
+def _to_itself(choice: RoleChoice, why: Why) -> Problem:
+    return Problem(
+        (), f"{why.escalate}.escalate: {choice.model!r} is the model that {why.model} names, expected others"
+    )
 
 
 def _no_model(role: str, there: EnvironmentSpec) -> Problem:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, TypeAlias, cast
 
 from trimtab.policy.problems import KeyPath, Problem, shown, unknown
-from trimtab.policy.spec import EFFORTS, KINDS, MOST_MAX_TOKENS
+from trimtab.policy.spec import EFFORTS, KINDS, METRICS, MOST_MAX_TOKENS, Caps
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,33 @@ def _is_max_tokens(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MOST_MAX_TOKENS
 
 
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _MOST_COUNTED
+
+
+def _is_dollars(value: object) -> bool:
+    # `inf` and `nan` are numbers in TOML.
+    number = isinstance(value, int | Decimal) and not isinstance(value, bool) and Decimal(value).is_finite()
+    return number and 0 < cast("Decimal", value) <= _MOST_DOLLARS
+
+
+def _is_share(value: object) -> bool:
+    # Where every run gets the same there is nothing to compare.
+    return _is_dollars(value) and cast("Decimal", value) < 100  # noqa: PLR2004 - percent
+
+
+def _is_list(value: object, fits: Callable[[object], bool]) -> bool:
+    listed = cast("list[object]", value) if isinstance(value, list) else []
+    return bool(listed) and all(map(fits, listed))
+
+
+def _is_moment(value: object) -> bool:
+    # A date and time without an offset would mean another moment on each host.
+    return value.tzinfo is not None if isinstance(value, datetime) else isinstance(value, date)
+
+
+_MOST_DOLLARS = 1_000_000_000
+_MOST_COUNTED = 10**15
 _WORD = r"[^\s:\x00-\x1f\x7f]+"
 _MODEL_ID = _text('"provider:full-id"', rf"{_WORD}:[^\s\x00-\x1f\x7f]+")
 _MODEL = _text('a model alias or "provider:full-id"', rf"{_WORD}(:[^\s\x00-\x1f\x7f]+)?")
@@ -74,6 +103,11 @@ _ROLE_NAME = Leaf(
     "a role's name (letters, digits and _)", lambda value: isinstance(value, str) and value.isidentifier()
 )
 _NAME = _text("a name without spaces or colons", _WORD)
+_VARIABLE = r"[A-Za-z_][A-Za-z0-9_]*"
+_MODELS = Leaf(f"a list of one or more, each {_MODEL.expected}", lambda value: _is_list(value, _MODEL.fits))
+
+_CALLABLE = _text('"module:callable"', r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+_FILE = _text("the path of a file", r"[^\x00-\x1f\x7f]+")
 
 _ROLE = Either(
     Leaf(f"{_MODEL.expected}, or a table with it", _MODEL.fits),
@@ -82,18 +116,55 @@ _ROLE = Either(
             "model": _MODEL,
             "max_tokens": Leaf(f"a whole number from 1 to {MOST_MAX_TOKENS}", _is_max_tokens),
             "effort": _one_of(EFFORTS),
+            "escalate": _MODELS,
+            "prompt": _FILE,
         },
         some=True,
     ),
 )
 _ROLES = Named(_ROLE_NAME, _ROLE)
 
+_DOLLARS = Leaf(f"a number of dollars over 0, at most {_MOST_DOLLARS}", _is_dollars)
+_COUNT = Leaf("a whole number of 1 or more", _is_whole)
+_CAPS = {cap.name: _DOLLARS if cap.name.startswith("usd") else _COUNT for cap in fields(Caps)}
+_BUDGET = Table({**_CAPS, "roles": Named(_ROLE_NAME, Table(_CAPS, some=True))}, some=True)
+
+_CREDENTIAL = Table(
+    {
+        "env": _text("the name of the environment variable that holds it", _VARIABLE, secret=True),
+        "expires": Leaf("a date, or a date and time with its offset (2026-12-01T09:00:00Z)", _is_moment),
+    },
+    some=True,
+)
+
+_METRIC = _one_of(METRICS)
+_DURATION = _text('a time such as "90s", "30m", "12h" or "14d"', r"0*[1-9]\d{0,5}(\.\d{1,3})?[smhd]")
+_LIMIT = _text(
+    'a change at most allowed, such as "+60%", "+1.5s", "-0.02" or "+0"', r"[+-]\d{1,9}(\.\d{1,9})?(%|s|ms)?"
+)
+_ARM = _text("a name of letters, digits, - and _", r"[A-Za-z0-9_-]+")
+_EXPERIMENT = Table(
+    {
+        "environment": _NAME,
+        "arms": Named(_ARM, _ROLES),
+        "control": _ARM,
+        "factors": _ROLES,
+        "weight": Leaf("percent of runs over 0 and under 100", _is_share),
+        "goal": _METRIC,
+        "guardrails": Table(dict.fromkeys(METRICS, _LIMIT)),
+        "deadline": _DURATION,
+        "horizon": _DURATION,
+    }
+)
+
 FILE = Table(
     {
         "app": Table(
             {
-                "factory": _text('"module:callable"', r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*"),
-                "store": _text("the path of a file", r"[^\x00-\x1f\x7f]+"),
+                "factory": _CALLABLE,
+                "sandbox": _CALLABLE,
+                "score": _CALLABLE,
+                "store": _FILE,
             }
         ),
         "models": Named(_NAME, _MODEL_ID),
@@ -107,7 +178,7 @@ FILE = Table(
                     ),
                     "key_env": _text(
                         "the name of the environment variable that holds the key",
-                        r"[A-Za-z_][A-Za-z0-9_]*",
+                        _VARIABLE,
                         secret=True,
                     ),
                 }
@@ -115,9 +186,10 @@ FILE = Table(
         ),
         "roles": _ROLES,
         "environments": Named(_NAME, Table({"roles": _ROLES})),
-        "experiments": NotYet(),
+        "experiments": Named(_ARM, _EXPERIMENT),
         "rollouts": NotYet(),
-        "budgets": NotYet(),
+        "budgets": Named(_NAME, _BUDGET),
+        "credentials": Named(_NAME, _CREDENTIAL),
     }
 )
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
@@ -13,14 +15,31 @@ DEFAULT_MAX_TOKENS = 8192
 MOST_MAX_TOKENS = 200_000
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 KINDS = ("anthropic", "openai")
+METRICS = (
+    "decomposition_success",
+    "tokens_per_success",
+    "usd_per_success",
+    "latency_p50",
+    "latency_p95",
+    "latency_p99",
+    "retry_rate",
+    "cascade_rate",
+    "asks",
+)
+MOST_FACTORS = 6
 
 
 @dataclass(frozen=True, slots=True)
 class AppSpec:
-    """`[app]`: where the application is (`module:callable`, None: not said) and the file that holds runs and facts."""
+    """`[app]`: where the application is (`module:callable`, None: not said) and the file that holds runs and facts.
+
+    `sandbox` makes a disposable world for one replayed run, `score` says whether a replayed run did well (see `replay.stage`).
+    """
 
     factory: str | None = None
     store: str = "trimtab.db"
+    sandbox: str | None = None
+    score: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +64,73 @@ BUILT_IN: Mapping[str, ProviderSpec] = {
 
 @dataclass(frozen=True, slots=True)
 class RoleSpec:
-    """What one entry under `roles` says; None: it says nothing of it. `model` is an alias or `provider:full-id`, as written."""
+    """What one entry under `roles` says; None: it says nothing of it. `model` is an alias or `provider:full-id`, as written.
+
+    `prompt` is the file that `instructions`, the text in place of the role's own, were read from.
+    """
 
     model: str | None = None
     max_tokens: int | None = None
     effort: str | None = None
+    escalate: tuple[str, ...] | None = None
+    prompt: str | None = None
+    instructions: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """What may be used up of dollars, tokens (input and output together) and model calls (turns), a run and a UTC day."""
+
+    usd_per_run: Decimal | None = None
+    usd_per_day: Decimal | None = None
+    tokens_per_run: int | None = None
+    tokens_per_day: int | None = None
+    turns_per_run: int | None = None
+    turns_per_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetSpec:
+    """`[budgets.ENVIRONMENT]`: caps of all roles together, and of single roles."""
+
+    caps: Caps = field(default_factory=Caps)
+    roles: Mapping[str, Caps] = field(default_factory=dict[str, Caps])
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialSpec:
+    """`[credentials.NAME]`: valid while the environment variable `env` is set and `expires` is not past."""
+
+    name: str
+    env: str | None = None
+    expires: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentSpec:
+    """`[experiments.NAME]`: two arms, or (factorial) one change a role, each drawn for itself.
+
+    weight:     share of runs that get the treatment, 0 to 1, when it is started.
+    goal:       the metric that decides. guardrails: metric -> what may be lost at most (`+60%`, `+1.5s`, `+0`).
+    deadline:   a run that has not stood still by then has failed.
+    horizon:    how long it is meant to run at most.
+    """
+
+    name: str
+    environment: str
+    goal: str
+    arms: Mapping[str, Mapping[str, RoleSpec]] = field(default_factory=dict[str, Mapping[str, RoleSpec]])
+    control: str = "control"
+    factors: Mapping[str, RoleSpec] = field(default_factory=dict[str, RoleSpec])
+    weight: float = 0.5
+    guardrails: Mapping[str, str] = field(default_factory=dict[str, str])
+    deadline: timedelta = timedelta(days=1)
+    horizon: timedelta | None = None
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Every role that is different in some arm."""
+        return frozenset({*self.factors, *(role for changes in self.arms.values() for role in changes)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +152,10 @@ class Policy:
     providers: Mapping[str, ProviderSpec]
     roles: Mapping[str, RoleSpec]
     environments: Mapping[str, EnvironmentSpec]
+    budgets: Mapping[str, BudgetSpec] = field(default_factory=dict[str, BudgetSpec])
+    credentials: Mapping[str, CredentialSpec] = field(default_factory=dict[str, CredentialSpec])
+
+    experiments: Mapping[str, ExperimentSpec] = field(default_factory=dict[str, ExperimentSpec])
 
     @property
     def store(self) -> Path:

@@ -9,29 +9,51 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from trimtab.core.messages import ModelAnswer, ModelCall, ModelFault, Said, ToolUse
-from trimtab.core.outcome import Failed
+from trimtab.core.outcome import Status
 from trimtab.core.ports import Worked
-from trimtab.core.records import Fact, ModelCallFact
+from trimtab.core.records import Fact, ModelCallFact, RungFact
 from trimtab.core.values import Json
+from trimtab.run.budget import Refused
 from trimtab.run.scope import Scope
+from trimtab.run.spend import spend
+
+INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True, slots=True)
 class Later:
-    """Not now: the run may leave memory until `at`."""
+    """Not now: the run may leave memory until `at` (None: until a person lets it go on)."""
 
-    at: datetime
+    at: datetime | None
     reason: str
+    status: Status = Status.DEFERRED
+
+
+@dataclass(frozen=True, slots=True)
+class Stuck:
+    """The model is of no use for this: another one may be, or another plan, or a person.
+
+    `step` is the attempt that settled it; `event` (where known) lets it be tried again from the first model on.
+    """
+
+    reason: str
+    error_class: str
+    step: str
+    event: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A usable answer. `reads` holds what read tools gave that ran in the same step, by the place of the tool use."""
+    """A usable answer, given by the attempt `step`.
+
+    `reads` holds what read tools gave that ran in the same step, by the place of the tool use.
+    """
 
     text: str
     calls: tuple[ToolUse, ...]
     reads: Mapping[str, Json]
     messages: tuple[Any, ...]
+    step: str
 
 
 Reads: TypeAlias = Callable[[Sequence[ToolUse], str], Awaitable[tuple[dict[str, Json], list[Fact]]]]
@@ -53,33 +75,43 @@ class Question:
     subtask: str | None = None
     reads: Reads = no_reads
 
-    async def ask(self, call: ModelCall) -> Heard | Failed | Later:
+    async def ask(self, call: ModelCall) -> Heard | Stuck | Later:
         """Ask until there is a usable answer or no hope of one. A malformed answer is shown to the model once."""
         limits = self.scope.means.limits
-        attempt = malformed = 0
+        attempt = malformed = interrupted = 0
         while True:
             attempt += 1
             step = f"{self.name}/{attempt}"
-            tried: Any = await self.scope.steps.step(step, lambda s=step, a=attempt, c=call: self._try(s, a, c))
+            tried: Any = await spend(
+                self.scope,
+                self.role,
+                step,
+                call,
+                lambda s=step, a=attempt, i=interrupted, m=malformed, c=call: self._try(s, a, m, c, tries=a - i),
+                lambda s=step, a=attempt, c=call: self._interrupted(s, a, c),
+            )
+            if isinstance(tried, Refused):
+                return Later(tried.until, tried.reason, Status.PAUSED_BUDGET)
             if "fault" not in tried:
                 calls = tuple(ToolUse(*c) for c in tried["calls"])
-                return Heard(tried["text"], calls, tried["reads"], call.messages)
+                return Heard(tried["text"], calls, tried["reads"], call.messages, step)
             kind, error_class, message = tried["fault"]
             if kind == "malformed":
                 malformed += 1
                 if malformed >= limits.malformed:
-                    return Failed(f"{self.role}'s model gave no usable answer: {message}", "malformed")
+                    return Stuck(f"{self.role}'s model gave no usable answer: {message}", "malformed", step)
                 shown = f"Your last answer could not be used: {message}. Answer again, completely."
                 call = replace(call, messages=(*call.messages, Said(shown)))
             elif tried["retry_at"] is None:
-                return Failed(f"{self.role}'s model: {message}", error_class)
+                return Stuck(f"{self.role}'s model: {message}", error_class, step)
             else:
                 at = datetime.fromisoformat(tried["retry_at"])
+                interrupted += error_class == INTERRUPTED
                 if at - self.scope.means.clock.now() > limits.hold_in_memory:
                     return Later(at, f"{self.role}'s model: {message}")
                 await self.scope.steps.sleep_until(at)
 
-    async def _try(self, step: str, attempt: int, call: ModelCall) -> Worked:
+    async def _try(self, step: str, attempt: int, malformed: int, call: ModelCall, *, tries: int) -> Worked:
         means = self.scope.means
         async with means.calls_at_once:
             at, began = means.clock.now(), time.perf_counter()
@@ -90,10 +122,30 @@ class Question:
             results, facts = await self.reads(answer.calls, step)
             calls = [[c.id, c.name, c.arguments] for c in answer.calls]
             return Worked({"text": answer.text, "calls": calls, "reads": results}, [fact, *facts])
-        again = answer.kind == "transient" and means.limits.again(answer.error_class, attempt)
-        retry_at = means.clock.now() + means.limits.delay(attempt, answer.retry_after) if again else None
+        again = answer.kind == "transient" and means.limits.again(answer.error_class, tries)
+        retry_at = means.clock.now() + means.limits.delay(tries, answer.retry_after) if again else None
         fault = [answer.kind, answer.error_class, answer.message]
-        return Worked({"fault": fault, "retry_at": retry_at.isoformat() if retry_at else None}, [fact])
+        facts: list[Fact] = [fact]
+        if retry_at is not None:
+            facts.append(self.rung(step, "retry", call.model, answer.error_class))
+        elif answer.kind == "malformed" and malformed + 1 < means.limits.malformed:
+            facts.append(self.rung(step, "repair", call.model, answer.message))
+        return Worked({"fault": fault, "retry_at": retry_at.isoformat() if retry_at else None}, facts)
+
+    def _interrupted(self, step: str, attempt: int, call: ModelCall) -> Worked:
+        # The worker's death says nothing about the model: it is asked again, at once, and this was none of its tries.
+        fault = ModelFault("transient", INTERRUPTED, "the worker stopped during the call")
+        now = self.scope.means.clock.now()
+        facts = [
+            self._fact(step, attempt, call.model, fault, 0.0, now),
+            self.rung(step, "retry", call.model, INTERRUPTED),
+        ]
+        return Worked({"fault": [fault.kind, fault.error_class, fault.message], "retry_at": now.isoformat()}, facts)
+
+    def rung(self, step: str, rung: str, model: str, reason: str) -> RungFact:
+        """Say what is done about the failed attempt `step`; `model` is the one that is asked next."""
+        at = self.scope.means.clock.now()
+        return RungFact(self.scope.run_id, step, rung, self.role, self.subtask, model, reason, at)
 
     def _fact(  # noqa: PLR0917 - one fact, one place where it is made
         self, step: str, attempt: int, model: str, answer: ModelAnswer | ModelFault, latency_ms: float, at: datetime

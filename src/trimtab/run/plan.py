@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias, cast
 
-from trimtab.core.messages import Answered, Message, ModelCall, Said, ToolReturned
-from trimtab.core.outcome import Failed
+from trimtab.core.messages import Answered, Message, ModelCall, Said, ToolReturned, ToolSpec
 from trimtab.core.pin import ORCHESTRATOR
 from trimtab.core.plan import REQUEST, Plan, Subtask, find_references, strings
 from trimtab.core.records import PlanFact
-from trimtab.core.values import Json
+from trimtab.core.values import Json, digest
 from trimtab.run import prompt
-from trimtab.run.ask import Heard, Later, Question
+from trimtab.run.ask import Heard, Later, Question, Stuck
+from trimtab.run.ladder import Rung, climb, note
 from trimtab.run.scope import Scope
 from trimtab.run.workflow import Workflow
 
@@ -32,10 +32,11 @@ _KINDS: Mapping[str, tuple[type, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A plan without faults, and whether it was the first one given."""
+    """A plan without faults, whether it was the very first one given, and how many the run was given so far."""
 
     plan: Plan
     first: bool
+    given: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,45 +46,95 @@ class Clarify:
     questions: tuple[str, ...]
 
 
-PlanOutcome: TypeAlias = Planned | Clarify | Failed | Later
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A whole plan as JSON, read (None: it cannot be), with every fault found in it."""
+
+    whole: Json
+    plan: Plan | None
+    faults: list[str]
+
+
+PlanOutcome: TypeAlias = Planned | Clarify | Stuck | Later
 
 
 async def make_plan(scope: Scope) -> PlanOutcome:
-    """Ask for a plan until one has no faults; `Failed("...", "PlanError")` after the allowed corrections."""
-    choice = scope.pin.roles[ORCHESTRATOR]
-    call = ModelCall(
-        model=choice.model,
-        system=prompt.orchestrator_system(scope.workflow),
-        messages=(Said(prompt.untrusted(REQUEST, scope.workflow.brief(scope.request))),),
-        tools=prompt.PLANNING_TOOLS,
-        max_tokens=choice.max_tokens,
-        effort=choice.effort,
-        run_id=scope.run_id,
+    """Ask for a plan until one has no faults; `Stuck("...", "PlanError")` where no model gave one after all corrections."""
+
+    def check(given: Json) -> Checked:
+        most = scope.means.limits.subtasks
+        return Checked(given, *check_plan(scope.workflow, scope.request, scope.request_fields, given, most))
+
+    planner = Planner(
+        scope, "plan", prompt.request_message(scope.workflow, scope.request), prompt.PLANNING_TOOLS, check
     )
-    faults: list[str] = []
-    for number in range(scope.means.limits.plan_corrections + 1):
-        heard = await Question(scope, f"plan/{number}", ORCHESTRATOR).ask(call)
-        if not isinstance(heard, Heard):
-            return heard
-        used = heard.calls[0]
-        if used.name == prompt.CLARIFY and (questions := _questions(used.arguments)):
-            return Clarify(questions)
-        plan, faults = check_plan(
-            scope.workflow, scope.request, scope.request_fields, used.arguments, scope.means.limits.subtasks
+    return await climb(scope, ORCHESTRATOR, None, planner.ask)
+
+
+@dataclass(slots=True)
+class Planner:
+    """Asks the orchestrator. `name` names its steps; `given` counts the plans that the run was given so far."""
+
+    scope: Scope
+    name: str
+    message: str
+    tools: tuple[ToolSpec, ...]
+    check: Callable[[Json], Checked]
+    given: int = 0
+
+    async def ask(self, rung: Rung) -> PlanOutcome:
+        """Ask one model until it gives a plan without faults, which it is shown; `Stuck` after the allowed corrections."""
+        scope, name = self.scope, rung.name(self.name)
+        call = self._first_call(rung)
+        stuck: Stuck | None = None
+        for number in range(scope.means.limits.plan_corrections + 1):
+            if stuck is not None:
+                note(scope, stuck, "repair", ORCHESTRATOR, None, rung.model)
+            heard = await Question(scope, f"{name}/{number}", ORCHESTRATOR).ask(call)
+            if not isinstance(heard, Heard):
+                return heard
+            used = heard.calls[0]
+            offered = {tool.name for tool in self.tools}
+            if used.name == prompt.CLARIFY and used.name in offered and (questions := _questions(used.arguments)):
+                return Clarify(questions)
+            checked = self.check(used.arguments)
+            scope.steps.record(
+                PlanFact(scope.run_id, self.given, checked.whole, checked.faults, scope.means.clock.now())
+            )
+            self.given += 1
+            if checked.plan is not None and not checked.faults:
+                return Planned(checked.plan, rung.first and number == 0, self.given)
+            faults = prompt.listed(checked.faults)
+            reason = f"no plan without faults; the last one: {'; '.join(faults)}"
+            stuck = Stuck(reason, "PlanError", heard.step)
+            call = replace(call, messages=_corrected(heard, faults, scope.means.limits.subtasks))
+        assert stuck is not None
+        return stuck
+
+    def _first_call(self, rung: Rung) -> ModelCall:
+        return ModelCall(
+            model=rung.model,
+            system=prompt.orchestrator_system(self.scope.workflow, self.scope.pin.roles[ORCHESTRATOR].instructions),
+            messages=(Said(self.message),),
+            tools=self.tools,
+            max_tokens=self.scope.pin.roles[ORCHESTRATOR].max_tokens,
+            effort=rung.effort,
+            run_id=self.scope.run_id,
         )
-        at = scope.means.clock.now()
-        scope.steps.record(PlanFact(scope.run_id, number, used.arguments, faults, at))
-        if plan is not None and not faults:
-            return Planned(plan, first=number == 0)
-        call = replace(call, messages=_corrected(heard, faults))
-    return Failed(f"no plan without faults; the last one: {'; '.join(faults)}", "PlanError")
 
 
-def _corrected(heard: Heard, faults: list[str]) -> tuple[Message, ...]:
-    listed = "\n".join(f"{n}. {fault}" for n, fault in enumerate(faults, 1))
-    said = f"The plan was refused; nothing was done. Its faults:\n{listed}\nGive the whole plan again without them."
+def _corrected(heard: Heard, faults: list[str], most: int) -> tuple[Message, ...]:
+    numbered = "\n".join(f"{n}. {fault}" for n, fault in enumerate(faults, 1))
+    said = f"The plan was refused; nothing was done. Its faults:\n{numbered}\nGive it again, whole, without them."
     answers = [ToolReturned(use.id, use.name, said, is_error=True) for use in heard.calls]
-    return (*heard.messages, Answered(heard.text, heard.calls), *answers)
+    calls = tuple(replace(use, arguments=_echoed(use.arguments, most)) for use in heard.calls)
+    return (*heard.messages, Answered(heard.text, calls), *answers)
+
+
+def _echoed(given: Json, most: int) -> Json:
+    # What was too long to be read is not paid for again with every correction.
+    listed = given.get("subtasks") if isinstance(given, Mapping) else None
+    return {"subtasks": listed[:most]} if isinstance(listed, list) and len(listed) > most else given
 
 
 def _questions(arguments: Json) -> tuple[str, ...]:
@@ -104,6 +155,11 @@ def check_plan(
     faults += _structure(plan)
     declared = _Declared(workflow, plan, request_fields)
     faults += [fault for subtask in plan.subtasks for fault in declared.faults(subtask)]
+    faults += [
+        f"subtask {later.id!r}: repeats subtask {earlier.id!r}, and neither needs the other"
+        for earlier, later in repeats(workflow, plan)
+        if not {earlier.id, later.id} & (plan.ancestors(earlier.id) | plan.ancestors(later.id))
+    ]
     if not faults:
         faults += workflow.faults(request, plan)
     return plan, faults
@@ -173,6 +229,18 @@ def _structure(plan: Plan) -> list[str]:
         if subtask.id in plan.ancestors(subtask.id):
             faults.append(f"subtask {subtask.id!r}: its needs lead back to itself")
     return faults
+
+
+def repeats(workflow: Workflow[Any, Any], plan: Plan) -> Iterator[tuple[Subtask, Subtask]]:
+    """Every two subtasks of a plan that would change the same in the same way, in plan order."""
+    seen: dict[str, list[Subtask]] = {}
+    for subtask in plan.subtasks:
+        specialist = workflow.specialists.get(subtask.specialist)
+        action = specialist.tools.get(subtask.action) if specialist else None
+        if action is not None and action.writes:
+            alike = seen.setdefault(digest([subtask.call, subtask.inputs]), [])
+            yield from ((earlier, subtask) for earlier in alike if earlier.id != subtask.id)
+            alike.append(subtask)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trimtab.core.messages import ToolSpec
-from trimtab.core.plan import Subtask
+from trimtab.core.pin import ORCHESTRATOR
+from trimtab.core.plan import REQUEST, Subtask
 from trimtab.core.values import Json, digest, dumps
 from trimtab.run.tool import Tool
 from trimtab.run.workflow import Specialist, Workflow
@@ -73,19 +75,46 @@ PLANNING_TOOLS = (
 )
 
 
+_REPLANNING = """A plan was made for this request and cannot be carried out whole: what stands as `stuck` no specialist could do.
+What is marked `replaced` is given up; everything else of the plan is kept and goes on as it stands.
+Give, with the tool `plan`, the subtasks that take the place of what is given up, and only these, with ids that were never
+used before. They may need subtasks that are kept. Repeat nothing that is kept: what is done was done."""
+
+REPLANNING_TOOLS = PLANNING_TOOLS[:1]
+
+_LISTED = 20
+_LONGEST = 300
+
+
+def listed(faults: Sequence[str]) -> list[str]:
+    """Shorten a list of faults to what is worth showing."""
+    shown = [f if len(f) <= _LONGEST else f"{f[:_LONGEST]} ..." for f in faults[:_LISTED]]
+    return [*shown, f"and {len(faults) - _LISTED} more"] if len(faults) > _LISTED else shown
+
+
 def untrusted(name: str, value: Json) -> str:
     """Mark a value as data. Inside the marks no `<` is left, so that no text can close them."""
     body = dumps(value).replace("<", "\\u003c")
     return f'<untrusted name="{name}">\n{body}\n</untrusted>'
 
 
-def orchestrator_system(workflow: Workflow[Any, Any]) -> str:
-    """Tell the orchestrator its job and what the specialists can do."""
-    parts = [workflow.instructions, _PLANNING, "Specialists:"]
+def orchestrator_system(workflow: Workflow[Any, Any], instructions: str | None = None) -> str:
+    """Tell the orchestrator its job and what the specialists can do; `instructions` stand in place of the workflow's own."""
+    parts = [instructions or workflow.instructions, _PLANNING, "Specialists:"]
     for role, specialist in sorted(workflow.specialists.items()):
         parts.append(f"\n{role}: {_first_line(specialist.instructions)}")
         parts += [_action(tool) for _, tool in sorted(specialist.tools.items())]
     return "\n".join(parts)
+
+
+def request_message(workflow: Workflow[Any, Any], request: object) -> str:
+    """Show the orchestrator what was asked for."""
+    return untrusted(REQUEST, workflow.brief(request))
+
+
+def replanning_message(workflow: Workflow[Any, Any], request: object, plan_so_far: Json) -> str:
+    """Show the orchestrator what was asked for and how the plan for it stands."""
+    return "\n\n".join((request_message(workflow, request), _REPLANNING, untrusted("plan so far", plan_so_far)))
 
 
 def _action(tool: Tool) -> str:
@@ -97,9 +126,9 @@ def _first_line(text: str) -> str:
     return text.split("\n", 1)[0]
 
 
-def specialist_system(specialist: Specialist[Any]) -> str:
-    """Tell a specialist its job."""
-    return specialist.instructions + _ACTING + (_ANSWERING if specialist.answer is not None else "")
+def specialist_system(specialist: Specialist[Any], instructions: str | None = None) -> str:
+    """Tell a specialist its job; `instructions` stand in place of its own."""
+    return (instructions or specialist.instructions) + _ACTING + (_ANSWERING if specialist.answer is not None else "")
 
 
 def specialist_tools(specialist: Specialist[Any], action: str) -> tuple[ToolSpec, ...]:
@@ -120,11 +149,16 @@ def subtask_message(subtask: Subtask, inputs: Json) -> str:
     return untrusted("subtask", shown)
 
 
-def prompt_digests(workflow: Workflow[Any, Any]) -> dict[str, str]:
-    """Name what each role is shown, so that a changed prompt is seen in every fact that depends on it."""
-    named = {"orchestrator": digest([orchestrator_system(workflow), [t.schema for t in PLANNING_TOOLS]])}
+def prompt_digests(workflow: Workflow[Any, Any], revised: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Name what each role is shown, so that a changed prompt is seen in every fact that depends on it.
+
+    `revised` has the instructions, by role, that stand in place of a role's own.
+    """
+    texts = revised or {}
+    planning = orchestrator_system(workflow, texts.get(ORCHESTRATOR))
+    named = {ORCHESTRATOR: digest([planning, _REPLANNING, [t.schema for t in PLANNING_TOOLS]])}
     for role, specialist in workflow.specialists.items():
         tools = [[t.name, t.description, t.schema] for t in specialist.tools.values()]
         answer = specialist.answer.json_schema() if specialist.answer is not None else None
-        named[role] = digest([specialist_system(specialist), tools, answer])
+        named[role] = digest([specialist_system(specialist, texts.get(role)), tools, answer])
     return named

@@ -15,7 +15,8 @@ class Limits:
     """How long a run goes on trying. `attempts` maps an error class to its limit; others have `attempts_default`.
 
     `hold_in_memory`: a wait longer than this leaves memory and is taken up again by the engine's timer.
-    `turns`: model calls of one subtask that were answered. `subtasks`: the largest plan that is read at all.
+    `turns`: model calls of one talk over a subtask that were answered; `same_call`: how often the same tool is called with the
+    same arguments in it. `subtasks`: the largest plan that is read at all; `replans`: how often another plan is asked for.
     """
 
     attempts: Mapping[str, int] = field(default_factory=lambda: _ATTEMPTS)
@@ -23,7 +24,9 @@ class Limits:
     malformed: int = 2
     plan_corrections: int = 2
     turns: int = 8
+    same_call: int = 2
     subtasks: int = 60
+    replans: int = 1
     backoff: timedelta = timedelta(milliseconds=500)
     backoff_most: timedelta = timedelta(seconds=30)
     retry_after_most: timedelta = timedelta(hours=6)

@@ -16,12 +16,13 @@ from trimtab.run.workflow import Specialist
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A subtask ready to be worked on."""
+    """A subtask ready to be worked on. `results` are those of the subtasks it rests on, by id."""
 
     subtask: Subtask
     specialist: Specialist[Any]
     action: Tool
     inputs: Mapping[str, Json]
+    results: Mapping[str, Json]
 
 
 def route(scope: Scope, subtask: Subtask, results: Mapping[str, Json]) -> Assignment | Failed:
@@ -32,7 +33,7 @@ def route(scope: Scope, subtask: Subtask, results: Mapping[str, Json]) -> Assign
         inputs = {key: _project(value, resolve(value, known), specialist.sees) for key, value in subtask.inputs.items()}
     except KeyError as missing:
         return Failed(f"{missing.args[0]} has no value", "unresolved")
-    return Assignment(subtask, specialist, specialist.tools[subtask.action], inputs)
+    return Assignment(subtask, specialist, specialist.tools[subtask.action], inputs, results)
 
 
 def resolvable(scope: Scope, subtask: Subtask, results: Mapping[str, Json]) -> bool:

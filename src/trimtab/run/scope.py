@@ -4,25 +4,38 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from trimtab.core.pin import Pin
 from trimtab.core.ports import Clock, ModelClient, PriceList, Steps
 from trimtab.core.values import Json
+from trimtab.run.budget import Budgets
+from trimtab.run.credential import Credential
 from trimtab.run.retry import Limits
+from trimtab.run.toolbox import OwnTools, Toolbox
 from trimtab.run.workflow import Workflow
+
+# Events of a run: a person lets it go on (RESUME and how often that was before), decides a held call (APPROVAL and its key),
+# says what came of a write nobody knows about (SETTLE and its key).
+RESUME = "resume/"
+APPROVAL = "approval/"
+SETTLE = "settle/"
 
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What the app gives to every run."""
+    """What the app gives to every run. `secrets` are values that no message may carry, and nothing may show."""
 
     models: ModelClient
     prices: PriceList
     clock: Clock
     limits: Limits
     calls_at_once: asyncio.Semaphore
+    budgets: Budgets = field(default_factory=Budgets)
+    credentials: Mapping[str, Credential] = field(default_factory=dict[str, Credential])
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    tools: Toolbox = field(default_factory=OwnTools)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +53,31 @@ class Scope:
     def run_id(self) -> str:
         """The run's id."""
         return self.steps.run_id
+
+    @property
+    def resumed(self) -> int:
+        """How often a person let this run go on after it stalled."""
+        return self.steps.count_events(RESUME)
+
+    @property
+    def resume_event(self) -> str:
+        """The event that lets this run go on from where it stands."""
+        return f"{RESUME}{self.resumed}"
+
+    def models(self, role: str) -> tuple[str, ...]:
+        """Give the models to ask for a role, in turn: those of the pin, the one a person put it on before all others.
+
+        Always as many, whatever people said: a replay knows every word from its start, and must take the turns that were taken.
+        """
+        choice = self.pin.roles[role]
+        pinned = tuple(dict.fromkeys((choice.model, *choice.escalate)))
+        put_on = ""
+        for number in range(self.resumed):
+            said: Any = self.steps.event(f"{RESUME}{number}") or {}
+            put_on = said.get("models", {}).get(role, put_on)
+        if not put_on:
+            return pinned
+        return (put_on, *(m for m in pinned if m != put_on)) if put_on in pinned else (put_on, *pinned[1:])
 
     @property
     def request_fields(self) -> Mapping[str, Json]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import (
-    Annotated,
     Any,
     Concatenate,
     Generic,
@@ -17,18 +15,18 @@ from typing import (
     TypeAlias,
     TypeVar,
     cast,
-    get_args,
-    get_origin,
     overload,
 )
+from zoneinfo import ZoneInfo
 
-from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError, create_model
-from typing_extensions import ParamSpec, get_type_hints
+from pydantic import PydanticUserError, ValidationError
+from typing_extensions import ParamSpec
 
 from trimtab.core.errors import DeclarationError
 from trimtab.core.messages import ToolSpec
 from trimtab.core.outcome import Done, Failed, Handoff, Rejected, Retry
 from trimtab.core.values import Json
+from trimtab.run.signature import Signature
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,6 +36,9 @@ Q = TypeVar("Q")
 Returned: TypeAlias = R | Done[R] | Handoff[R] | Retry | Rejected | Failed
 Effect: TypeAlias = Literal["read", "reversible", "irreversible"]
 Approval: TypeAlias = Callable[[Any, "Step", Mapping[str, Any]], bool | Awaitable[bool]]
+Hours: TypeAlias = Callable[[Any, "Step", Mapping[str, Any]], datetime | None]
+Reader: TypeAlias = Callable[[Mapping[str, Any]], str]
+Undone: TypeAlias = Retry | Rejected | Failed | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Step:
     """What a tool may know of the run that calls it.
 
     `idempotency_key` is the same on every attempt of this very call and on no other: hand it to whatever moves money.
-    `attempt` counts from 1. `now` is the app's time, aware UTC.
+    `attempt` counts from 1. `now` is the app's time, aware UTC. `approved_by` is who approved this call, where one had to.
+    In a compensation, `compensates` is the idempotency key of the call that is taken back.
     """
 
     run_id: str
@@ -54,6 +56,8 @@ class Step:
     attempt: int
     now: datetime
     request: object
+    approved_by: str | None = None
+    compensates: str | None = None
 
     def request_as(self, kind: type[Q]) -> Q:
         """Give the run's request, which intake vouches for, as the type the workflow declared."""
@@ -79,6 +83,23 @@ def over(amount: Decimal, argument: str = "amount") -> Approval:
     return predicate
 
 
+def quiet_hours(begin: time, end: time, zone: str = "UTC") -> Hours:
+    """Put calls off that would be made from `begin` to `end`, in a time zone (IANA name); the hours may pass midnight."""
+    there = ZoneInfo(zone)
+
+    def put_off(specialist: object, step: Step, arguments: Mapping[str, Any]) -> datetime | None:
+        del specialist, arguments
+        now = step.now.astimezone(there)
+        past_midnight = begin > end
+        is_quiet = (now.time() >= begin or now.time() < end) if past_midnight else begin <= now.time() < end
+        if not is_quiet:
+            return None
+        day = now.date() + timedelta(days=1 if past_midnight and now.time() >= begin else 0)
+        return datetime.combine(day, end, there).astimezone(UTC)
+
+    return put_off
+
+
 class Tool:
     """A declared tool: what it is called, what it takes and gives, and what it may do."""
 
@@ -90,15 +111,21 @@ class Tool:
         *,
         waits: bool,
         name: str | None,
+        quiet: Hours | None = None,
+        reader: Reader | None = None,
     ) -> None:
         self.function = function
         self.name = name or function.__name__
         self.effect: Effect = effect
         self.approval = approval
         self.waits = waits
-        self.undo: Callable[..., Awaitable[None]] | None = None
+        self.quiet = quiet
+        self.reader = reader
+        self.undo: Callable[..., Awaitable[Undone]] | None = None
+        self.find: Callable[..., Awaitable[Any]] | None = None
+        self.holds: Callable[..., Awaitable[bool | str]] | None = None
         self.description = inspect.cleandoc(function.__doc__ or "")
-        self._built: _Signature | None = None
+        self._built: Signature | None = None
         if not self.description:
             raise DeclarationError(f"tool {self.name!r} has no docstring", hint="the docstring is what the model reads")
         taken = list(inspect.signature(function).parameters.values())
@@ -109,11 +136,11 @@ class Tool:
             )
 
     @property
-    def _signature(self) -> _Signature:
+    def _signature(self) -> Signature:
         # Built at first use, when every annotation of the module can be resolved.
         if self._built is None:
             try:
-                self._built = _Signature.of(self)
+                self._built = Signature.of(self.name, self.function)
             except (PydanticUserError, NameError, SyntaxError, TypeError, ValueError) as error:
                 raise DeclarationError(
                     f"tool {self.name!r}: its annotations cannot be used: {str(error).splitlines()[0]}",
@@ -175,6 +202,10 @@ class Tool:
         given: set[str] = parsed.model_fields_set
         return {field: getattr(parsed, field) for field in given}
 
+    def canonical(self, arguments: object) -> Json:
+        """Write arguments that `check` found good as JSON that is the same for the same call: defaults filled in."""
+        return self._signature.model.model_validate(arguments).model_dump(mode="json", by_alias=True)
+
     def dump(self, value: object) -> Json:
         """Write what the function returned as JSON."""
         return self._signature.result.dump_python(value, mode="json", by_alias=True)
@@ -187,10 +218,36 @@ class Tool:
 class ToolMethod(Tool, Generic[P, R]):
     """A tool as it stands in its class: the declaration there, the bound coroutine function on an instance."""
 
-    def compensate(self, undo: Callable[[S, Step, R], Awaitable[None]]) -> Callable[[S, Step, R], Awaitable[None]]:
-        """Declare (as a decorator) how a reversible call is taken back; gets what the tool returned."""
+    def compensate(self, undo: Callable[[S, Step, R], Awaitable[Undone]]) -> Callable[[S, Step, R], Awaitable[Undone]]:
+        """Declare (as a decorator) how a reversible call is taken back; gets what the tool returned.
+
+        It is called until it returns None, so it must do its work once however often it is called: the step's idempotency key
+        is the same each time. `Rejected` or `Failed` say that it cannot be taken back: a person is told.
+        """
         self.undo = undo
         return undo
+
+    def lookup(
+        self, find: Callable[[S, Step], Awaitable[Returned[R] | None]]
+    ) -> Callable[[S, Step], Awaitable[Returned[R] | None]]:
+        """Declare (as a decorator) how to ask whether the call with the step's idempotency key took effect.
+
+        It returns what the tool would have returned, None where the call was never made (`Done(None)` where it was made and
+        returned None), `Retry` where it cannot say yet, `Failed` where it cannot say at all. It is asked when a process died, or
+        the tool raised, between the beginning of a call and its end; without it a person is asked.
+        """
+        self.find = find
+        return find
+
+    def ensure(
+        self, holds: Callable[[S, Step, R], Awaitable[bool | str]]
+    ) -> Callable[[S, Step, R], Awaitable[bool | str]]:
+        """Declare (as a decorator) what must hold before the call counts as done; gets what the tool returned.
+
+        True: it holds. False or what is missing: it is asked again with back-off, and at last the call has failed.
+        """
+        self.holds = holds
+        return holds
 
     @overload
     def __get__(self, instance: None, owner: type) -> ToolMethod[P, R]: ...
@@ -204,81 +261,26 @@ class ToolMethod(Tool, Generic[P, R]):
 
 
 def tool(
-    effect: Effect, approval: Approval | None = None, *, waits: bool = True, name: str | None = None
+    effect: Effect,
+    approval: Approval | None = None,
+    *,
+    waits: bool = True,
+    name: str | None = None,
+    quiet: Hours | None = None,
+    reader: Reader | None = None,
 ) -> Callable[[Callable[Concatenate[Any, P], Awaitable[Returned[R]]]], ToolMethod[P, R]]:
     """Declare a method of a specialist as a tool.
 
     effect: `read` changes nothing; `reversible` needs a `compensate`; `irreversible` cannot be taken back.
     approval: predicate over (specialist, step, arguments); where true, the call is held until a person decides.
     waits: False lets its subtask start once its needs are settled, even if some of them were stopped.
+    quiet: function of (specialist, step, arguments) that gives the time (aware) a call is put off to, or None; see `quiet_hours`.
+    reader: function of the arguments that names who reads what is sent; the call is then scanned for what they may not see.
     name: what plans and models call it, where that is no Python name or is taken; the method's name otherwise.
     The method takes a `Step`, then its typed arguments, and returns a value or one of the outcomes.
     """
 
     def decorate(function: Callable[Concatenate[Any, P], Awaitable[Returned[R]]]) -> ToolMethod[P, R]:
-        return ToolMethod(function, effect, approval, waits=waits, name=name)
+        return ToolMethod(function, effect, approval, waits=waits, name=name, quiet=quiet, reader=reader)
 
     return decorate
-
-
-@dataclass(frozen=True, slots=True)
-class _Signature:
-    model: Any
-    schema: Json
-    parameters: Mapping[str, bool]
-    result: TypeAdapter[Any]
-    result_fields: frozenset[str] | None
-
-    @classmethod
-    def of(cls, declared: Tool) -> _Signature:
-        function = declared.function
-        hints = get_type_hints(function, include_extras=True)
-        names = list(inspect.signature(function).parameters.values())[2:]
-        if bare := [p.name for p in names if p.name not in hints]:
-            raise TypeError(f"{', '.join(map(repr, bare))} has no annotation")
-        unset: dict[str, Any] = {p.name: (hints[p.name], ... if p.default is p.empty else p.default) for p in names}
-        config = ConfigDict(
-            extra="forbid", arbitrary_types_allowed=False, populate_by_name=False, protected_namespaces=()
-        )
-        with warnings.catch_warnings():
-            # An argument may be called `json` or `copy`: nobody uses those methods of the model.
-            warnings.filterwarnings("ignore", message="Field name .* shadows an attribute", category=UserWarning)
-            model: Any = create_model(f"{declared.name}_arguments", __config__=config, **unset)
-        schema = model.model_json_schema()
-        result = success_type(hints.get("return", Any))
-        return cls(
-            model=model,
-            schema=schema,
-            parameters={f.alias or n: f.is_required() for n, f in model.model_fields.items()},
-            result=TypeAdapter(result),
-            result_fields=fields_of(result),
-        )
-
-
-def success_type(annotation: Any) -> Any:
-    """Take `Rejected`, `Retry`, `Failed` away from a return annotation, and look inside `Done` and `Handoff`."""
-    if get_origin(annotation) is Annotated:
-        return success_type(get_args(annotation)[0])
-    args = get_args(annotation)
-    if get_origin(annotation) in (Done, Handoff):
-        return args[0] if args else Any
-    if len(args) > 1 and str(get_origin(annotation)) in ("<class 'types.UnionType'>", "typing.Union"):
-        left = [success_type(a) for a in args if a not in (Rejected, Retry, Failed)]
-        unique = [a for i, a in enumerate(left) if a not in left[:i]]
-        union: Any = unique[0] if unique else Any
-        for other in unique[1:]:
-            union = union | other
-        return union
-    return annotation
-
-
-def fields_of(result: Any) -> frozenset[str] | None:
-    """Name the JSON fields of a type, or None where it is not an object with known ones."""
-    try:
-        schema = TypeAdapter(result).json_schema()
-    except Exception:  # noqa: BLE001 - a type without a schema has no fields to check, and that is all we ask
-        return None
-    if "$ref" in schema:
-        schema = schema["$defs"][schema["$ref"].rsplit("/", 1)[-1]]
-    properties = schema.get("properties")
-    return frozenset(properties) if properties else None

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, TypeAlias, get_args, get_origin
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 from typing_extensions import TypeVar
 
 from trimtab.core.errors import DeclarationError, RequestError
 from trimtab.core.outcome import Handoff, Status
 from trimtab.core.plan import Plan, Subtask
 from trimtab.core.values import Json
-from trimtab.run.tool import Tool, fields_of
+from trimtab.run.signature import fields_of
+from trimtab.run.tool import Tool
 
 Answer = TypeVar("Answer", default=Any)
 Request = TypeVar("Request", default=Any)
@@ -31,22 +33,31 @@ class Specialist(Generic[Answer]):
 
     With an answer type the model works until it gives an answer of that type. Without one, the answer of a subtask is what
     its action returned, taken from the tool and not retold by the model; the call must then carry the subtask's inputs.
-    `sees` names the result fields that may enter its context (None: all). Actions of a plan are names of its tools.
+    `sees` names the result fields that may enter its context (None: all). `needs_credential` names what must be valid before it
+    starts on a subtask (`[credentials]` of the policy). Actions of a plan are names of its tools.
     """
 
     role: ClassVar[str]
     risk: ClassVar[Risk] = "medium"
     sees: ClassVar[frozenset[str] | None] = None
+    needs_credential: ClassVar[tuple[str, ...]] = ()
     instructions: ClassVar[str]
     tools: ClassVar[Mapping[str, Tool]]
     answer: ClassVar[TypeAdapter[Any] | None] = None
     answer_fields: ClassVar[frozenset[str] | None] = None
 
     def __init_subclass__(
-        cls, role: str | None = None, risk: Risk | None = None, sees: Sequence[str] | None = None, **rest: Any
+        cls,
+        role: str | None = None,
+        risk: Risk | None = None,
+        sees: Sequence[str] | None = None,
+        needs_credential: str | Sequence[str] | None = None,
+        **rest: Any,
     ) -> None:
         """Collect and check the declaration."""
         super().__init_subclass__(**rest)
+        if needs_credential is not None:
+            cls.needs_credential = (needs_credential,) if isinstance(needs_credential, str) else tuple(needs_credential)
         cls.role = role or getattr(cls, "role", "")
         if not cls.role.isidentifier() or cls.role == "orchestrator":
             raise DeclarationError(
@@ -136,8 +147,13 @@ class Workflow(Generic[Request, Result]):
             ) from None
 
     def dump_request(self, request: Request) -> Json:
-        """Write a request as JSON."""
-        return self.request.dump_python(request, mode="json", by_alias=True)
+        """Write a request as JSON. Raises RequestError where it cannot be written: half a surrogate pair in a key, for one."""
+        try:
+            return self.request.dump_python(request, mode="json", by_alias=True)
+        except (UnicodeEncodeError, PydanticSerializationError) as error:
+            raise RequestError(
+                f"not a request for {self.name!r}: {error}", hint="give what JSON in UTF-8 can carry"
+            ) from None
 
     def brief(self, request: Request) -> Json:
         """Say what the orchestrator is shown of the request, as untrusted data; all of it unless overridden."""
@@ -154,6 +170,16 @@ class Workflow(Generic[Request, Result]):
         """Say, just before a subtask starts, that it may not; `results` holds those of its needs, direct or not."""
         del request, subtask, inputs, results
         return None
+
+    def may_see(self, field: str, reader: str) -> bool:
+        """Whether a reader of outgoing messages (see `tool(reader=...)`) may see a field of a result; all may unless overridden."""
+        del field, reader
+        return True
+
+    def ensure(self, request: Request, subtask: Subtask, result: Json) -> str:
+        """Say what does not hold though a subtask gave this result, which then has failed; empty where all is well."""
+        del request, subtask, result
+        return ""
 
     def settle(self, request: Request, stops: Sequence[Stop], results: Mapping[str, Json]) -> Status:
         """Say how a run stands in which no subtask failed; by default the most urgent of the stops (order of `Status`)."""

@@ -10,6 +10,7 @@ import pytest
 
 import charter
 from charter.contract import contract
+from charter.warrant import WARRANTS
 
 DECLARED: dict[str, Any] = json.loads((Path(charter.__file__).parent / "actions.json").read_text())
 NOISE = ("title", "description", "default", "x-decimals")
@@ -67,10 +68,10 @@ def test_effects_are_as_declared(tools):
         assert (tools[name].undo is not None) == (declared["effect"] == "reversible"), name
 
 
-def test_only_declared_actions_have_an_approval(tools):
+def test_declared_actions_have_an_approval_and_so_has_what_a_request_must_bear_out(tools):
     for name, declared in DECLARED["actions"].items():
         held = declared.get("approval", {}).get("holds") == "action"
-        assert (tools[name].approval is not None) == held, name
+        assert (tools[name].approval is not None) == (held or name in WARRANTS), name
     assert [name for name, tool in tools.items() if not tool.waits] == ["notification.operator_message"]
 
 

@@ -707,7 +707,6 @@ class TestMessages:
             {"net_revenue": 1},
             {"quotes": [{"port_fee": 1}]},
             {"made_up": 1},
-            {"notes": "token: sk-ant-abcdef123456"},
         ],
     )
     async def test_nothing_leaves_that_a_guest_may_not_see(self, desk, fields):

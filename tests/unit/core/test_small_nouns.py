@@ -58,8 +58,10 @@ def test_outcomes_are_told_from_plain_values(outcome):
     assert not is_outcome(outcome.__class__)
 
 
-def test_failing_and_being_cancelled_are_no_intended_ends():
-    assert {s for s in Status if not s.intended} == {Status.FAILED, Status.CANCELLED}
+def test_failing_being_cancelled_and_stalling_are_no_intended_ends():
+    stalled = {s for s in Status if s.stalls}
+    assert stalled == {Status.NEEDS_YOU, Status.PAUSED_BUDGET, Status.NEEDS_CREDENTIAL}
+    assert {s for s in Status if not s.intended} == {Status.FAILED, Status.CANCELLED, *stalled}
 
 
 def test_a_pin_comes_back_as_it_was_written():

@@ -309,9 +309,9 @@ def test_a_damaged_row_is_one_error_with_the_name_of_the_file(store: sqlite3.Con
 
 
 def test_a_list_reads_the_calls_of_its_runs_only(store: sqlite3.Connection, journal: Journal):
-    from trimtab.journal.reader import _query  # pyright: ignore[reportPrivateUsage]
+    from trimtab.journal.rows import query
 
-    sql = _query("runs").replace("{where}", "TRUE")
+    sql = query("runs").replace("{where}", "TRUE")
     connection = journal._connection  # pyright: ignore[reportPrivateUsage]
     plan = [str(row[3]) for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", {"limit": 5})]
     for table in ("c", "t", "p", "s", "o"):

@@ -15,13 +15,19 @@ from hypothesis import strategies as st
 from trimtab.core.outcome import Status
 from trimtab.core.ports import FactWriter
 from trimtab.core.records import (
+    AssignmentFact,
+    BudgetFact,
     DecisionFact,
+    EffectFact,
+    ExperimentFact,
     ExposureFact,
     Fact,
     ModelCallFact,
     OutcomeFact,
     PlanFact,
+    ResumeFact,
     RunFact,
+    RungFact,
     SubtaskFact,
     ToolCallFact,
 )
@@ -48,11 +54,17 @@ FACTS: list[Fact] = [
     RUN,
     ExposureFact("r1", {"payment": {"model": "p:big"}}, None, 0.5, "abcd", date(2025, 11, 1)),
     PlanFact("r1", 0, {"subtasks": []}, ["no subtasks"], AT),
-    SubtaskFact("r1", "a", "handed", "payment", "charge", Status.CLARIFY, "which card?", AT),
+    SubtaskFact("r1", "a", "handed", "payment", "charge", Status.CLARIFY, "which card?", AT, "b", "payment"),
     CALL,
     TOOL,
     END,
     DecisionFact("r1", "k1", approved=True, by="olga", at=AT),
+    EffectFact("r1", "do/a/tool/0.0/1", "reserved", "k1", "a", "payment", "charge", "reversible", "", "", AT),
+    RungFact("r1", "do/a/0/1", "escalate", "payment", "a", "p:big", "overloaded", AT),
+    BudgetFact("r1", "plan/0/1", "settled", "local", "payment", AT.date(), Decimal("0.10"), 20, 1, AT),
+    ResumeFact("r1", 0, "olga", {"usd_per_run": "1"}, {"payment": "p:big"}, AT),
+    AssignmentFact("r1", "bigger", "control", 0.9, 0.1),
+    ExperimentFact("bigger", 0, "running", 0.1, {"goal": "asks"}, "olga", "", AT),
 ]
 
 
@@ -90,7 +102,7 @@ def test_values_are_kept_as_the_schema_says(connection: sqlite3.Connection):
         ("r1", "charter", "order-1", "local", '{"guests":4,"name":"Ägir"}', at),
         ("r1", '{"payment":{"model":"p:big"}}', None, 0.5, "abcd", "2025-11-01"),
         ("r1", 0, '{"subtasks":[]}', '["no subtasks"]', at),
-        ("r1", "a", "handed", "payment", "charge", "clarify", "which card?", at),
+        ("r1", "a", "handed", "payment", "charge", "clarify", "which card?", at, "b", "payment"),
         (
             "r1",
             "plan/0",
@@ -131,6 +143,12 @@ def test_values_are_kept_as_the_schema_says(connection: sqlite3.Connection):
         ),
         ("r1", 0, 1, "completed", "null", "", "", 1, 0, 2, at),
         ("r1", "k1", 1, "olga", at),
+        ("r1", "do/a/tool/0.0/1", "reserved", "k1", "a", "payment", "charge", "reversible", "", "", at),
+        ("r1", "do/a/0/1", "escalate", "payment", "a", "p:big", "overloaded", at),
+        ("r1", "plan/0/1", "settled", "local", "payment", "2025-11-23", "0.10", 20, 1, at),
+        ("r1", 0, "olga", '{"usd_per_run":"1"}', '{"payment":"p:big"}', at),
+        ("r1", "bigger", "control", 0.9, 0.1),
+        ("bigger", 0, "running", 0.1, '{"goal":"asks"}', "olga", "", at),
     ]
 
 

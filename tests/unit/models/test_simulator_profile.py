@@ -74,7 +74,7 @@ def spoilt(tmp_path: Path, failure: str) -> list[list[dict[str, Any]]]:
 
 
 def test_every_shipped_profile_loads():
-    assert profile_names() == ("perfect", "strong", "weak", "mixed")
+    assert profile_names() == ("perfect", "strong", "weak", "mixed", "hostile")
     for name in profile_names():
         profile = Profile.load(name)
         assert profile.about

@@ -12,9 +12,24 @@ from trimtab.policy.resolve import resolve
 
 KEYS = (
     "app", "factory", "store", "models", "haiku", "providers", "anthropic", "acme", "kind", "base_url", "key_env", "roles", "default",
-    "payment", "orchestrator", "model", "max_tokens", "effort", "environments", "local", "staging", "experiments", "defaultModel",
+    "payment", "orchestrator", "model", "max_tokens", "effort", "environments", "local", "staging", "experiments", "defaultModel", "escalate", "budgets", "credentials", "usd_per_day", "turns_per_run",
+    "env", "expires", "prompt", "arms", "control", "treatment", "factors", "goal", "weight", "guardrails", "horizon", "latency_p95", "environment",
 )  # fmt: skip
-TEXTS = ("haiku", "anthropic:claude", "acme:x", "openai", "high", "https://a.example", "KEY", "a.b:c", "")
+TEXTS = (
+    "+5%",
+    "14d",
+    "asks",
+    "local",
+    "haiku",
+    "anthropic:claude",
+    "acme:x",
+    "openai",
+    "high",
+    "https://a.example",
+    "KEY",
+    "a.b:c",
+    "",
+)
 
 keys = st.sampled_from(KEYS) | st.text(max_size=4)
 plain = st.sampled_from(TEXTS) | st.text(max_size=6) | st.booleans() | st.integers() | st.floats()
@@ -24,7 +39,7 @@ values = st.recursive(
 
 entries = (
     st.sampled_from(TEXTS)
-    | st.fixed_dictionaries({}, optional={"model": plain, "max_tokens": plain, "effort": plain})
+    | st.fixed_dictionaries({}, optional={"model": plain, "max_tokens": plain, "effort": plain, "escalate": values})
     | values
 )
 roles = st.dictionaries(keys, entries, max_size=3)
@@ -36,7 +51,24 @@ near_policies = st.fixed_dictionaries(
         "providers": st.dictionaries(keys, st.dictionaries(keys, plain, max_size=3) | plain, max_size=2),
         "roles": roles,
         "environments": st.dictionaries(keys, st.fixed_dictionaries({"roles": roles}) | values, max_size=2),
-        "budgets": values,
+        "budgets": st.dictionaries(keys, st.dictionaries(keys, values, max_size=3) | values, max_size=2),
+        "experiments": st.dictionaries(
+            keys,
+            st.fixed_dictionaries(
+                {"environment": plain, "goal": plain},
+                optional={
+                    "arms": st.dictionaries(keys, roles, max_size=3) | values,
+                    "factors": roles | values,
+                    "control": plain,
+                    "weight": plain,
+                    "guardrails": st.dictionaries(keys, plain, max_size=2) | values,
+                    "horizon": plain,
+                },
+            )
+            | values,
+            max_size=2,
+        ),
+        "credentials": st.dictionaries(keys, st.dictionaries(keys, plain, max_size=2) | values, max_size=2),
     },
 )
 
@@ -68,6 +100,8 @@ def use(text: str) -> None:
 @example("\ufeff")
 @example('a = "\\ud800"')
 @example("a = 9999-99-99")
+@example("[credentials.a]\nexpires = 9999-12-31")
+@example("[budgets.local]\nusd_per_day = 1e-99999999999999999999")
 def test_any_text_is_read_or_refused(text: str):
     use(text)
 

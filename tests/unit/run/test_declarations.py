@@ -12,7 +12,8 @@ from tests.integration.booking import Booking, Pricing, World, booking
 from trimtab import App, Done, Failed, Handoff, Rejected, Retry, Specialist, Step, Workflow, tool
 from trimtab.core.errors import DeclarationError, RequestError
 from trimtab.policy.load import parse
-from trimtab.run.tool import Tool, fields_of, over, success_type
+from trimtab.run.signature import fields_of, success_type
+from trimtab.run.tool import Tool, over
 
 POLICY = parse('[roles]\ndefault = "anthropic:x"\n', "testing")
 

@@ -16,7 +16,7 @@ from tests.integration.booking import Order, World, booking
 
 from trimtab.core.outcome import Status
 from trimtab.core.pin import ORCHESTRATOR, Pin, RoleChoice
-from trimtab.core.ports import Ended
+from trimtab.core.ports import Parked
 from trimtab.core.records import ModelCallFact, PlanFact
 from trimtab.run.loop import RunLoop
 from trimtab.run.plan import check_plan
@@ -76,6 +76,8 @@ def valid_plans(draw: st.DrawFn, least: int = 1) -> list[Item]:
         others = [i["id"] for i in items if i["id"] not in ("base", "aside")]
         needs = draw(st.lists(st.sampled_from(others), unique=True, max_size=3)) if others else []
         inputs = inputs_for(action, draw)
+        # What would be written twice needs the first of the two.
+        alike = [i["id"] for i in items if action != "quote" and (i["action"], i["inputs"]) == (action, inputs)]
         items.append(
             {
                 "id": f"s{n}",
@@ -83,7 +85,7 @@ def valid_plans(draw: st.DrawFn, least: int = 1) -> list[Item]:
                 "action": action,
                 "instruction": draw(st.text(max_size=5)),
                 "inputs": inputs,
-                "needs": ["base", *needs],
+                "needs": ["base", *dict.fromkeys([*needs, *alike])],
             }
         )
     return draw(st.permutations(items))
@@ -256,6 +258,14 @@ def need_that_is_no_string(draw, plan, item, other):
 
 
 @fault
+def repeated_write(draw, plan, item, other):
+    untyped(item, draw(st.sampled_from(["send", "alert"])))
+    item["needs"] = ["base"]
+    plan.append({**copy.deepcopy(item), "id": "twin"})
+    return "subtask 'twin'", "repeats subtask", "neither needs the other"
+
+
+@fault
 def bad_id(draw, plan, item, other):
     bad = draw(st.sampled_from(["", "has space", "9lives", "a.b", "$x", "request", "x" * 65, "a/b", "q\n"]))
     if any(i.get("id") == bad for i in plan):
@@ -300,16 +310,16 @@ def test_a_plan_without_planted_faults_has_none(plan):
     assert [f for f in check({"subtasks": plan}) if "before the charge" not in f] == []
 
 
-def perform(plans: list[Any]) -> tuple[Ended, ScriptedModel, FakeSteps]:
+def perform(plans: list[Any]) -> tuple[Parked, ScriptedModel, FakeSteps]:
     models = ScriptedModel([uses("plan", **plan) for plan in plans])
     means = Means(models, FlatPrices(), StillClock(), Limits(), asyncio.Semaphore(1))
     roles = {role: RoleChoice("anthropic:scripted", 1000) for role in (ORCHESTRATOR, *BOOKING.specialists)}
     pin = Pin(roles, "local", "d", StillClock().now().date())
     payload = {"workflow": "booking", "request": REQUEST_FIELDS, "pin": pin.as_json()}
     steps = FakeSteps()
-    ended = LOOP.run_until_complete(RunLoop({"booking": BOOKING}, means).perform(steps, json.dumps(payload)))
-    assert isinstance(ended, Ended)
-    return ended, models, steps
+    standing = LOOP.run_until_complete(RunLoop({"booking": BOOKING}, means).perform(steps, json.dumps(payload)))
+    assert isinstance(standing, Parked)
+    return standing, models, steps
 
 
 @settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
@@ -319,9 +329,9 @@ def test_every_planted_fault_is_named_and_no_specialist_is_called(invalid):
     faults = check(plan)
     for kind, wanted in planted:
         assert any(all(part in fault for part in wanted) for fault in faults), (kind, wanted, faults)
-    ended, models, steps = perform([plan] * 3)
-    assert ended.status is Status.FAILED
-    assert ended.reason.startswith("PlanError")
+    standing, models, steps = perform([plan] * 3)
+    assert standing.status is Status.NEEDS_YOU
+    assert standing.reason.startswith("PlanError")
     assert [c.tools[0].name for c in models.calls] == ["plan"] * 3
     assert {f.role for f in steps.facts if isinstance(f, ModelCallFact)} == {ORCHESTRATOR}
     assert [(f.number, f.faults) for f in steps.facts if isinstance(f, PlanFact)] == [(n, faults) for n in range(3)]

@@ -6,7 +6,7 @@ WITH chosen AS MATERIALIZED (
            CASE WHEN o.final THEN o.at END AS ended_at
       FROM run AS r
       LEFT JOIN outcome AS o ON o.rowid = (
-               SELECT rowid FROM outcome WHERE run_id = r.run_id ORDER BY final DESC, number DESC LIMIT 1)
+               SELECT rowid FROM outcome WHERE run_id = r.run_id ORDER BY final DESC, number DESC, rowid DESC LIMIT 1)
      WHERE {where}
      ORDER BY r.accepted_at DESC, r.rowid DESC
      LIMIT :limit
@@ -31,11 +31,14 @@ plans AS MATERIALIZED (
      WHERE p.faults = '[]' AND json_valid(p.plan)
      GROUP BY p.run_id
 ),
+-- Where a subtask stands is the latest state it entered, whichever plan it was in then.
 progress AS (
-    SELECT plans.run_id, count(*) AS total, count(s.state) AS done
+    SELECT plans.run_id, count(*) AS total,
+           sum((SELECT s.state FROM subtask AS s
+                 WHERE s.run_id = plans.run_id
+                   AND s.subtask = CASE listed.type WHEN 'object' THEN json_extract(listed.value, '$.id') END
+                 ORDER BY s.at DESC, s.rowid DESC LIMIT 1) IN ('done', 'handed', 'stopped')) AS done
       FROM plans CROSS JOIN json_each(plans.plan, '$.subtasks') AS listed
-      LEFT JOIN subtask AS s ON s.run_id = plans.run_id AND s.state IN ('done', 'handed', 'stopped')
-           AND s.subtask = CASE listed.type WHEN 'object' THEN json_extract(listed.value, '$.id') END
      GROUP BY plans.run_id
 )
 SELECT chosen.run_id, key, workflow, environment, status, final, accepted_at, ended_at,

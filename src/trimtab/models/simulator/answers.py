@@ -10,7 +10,8 @@ from trimtab.core.plan import resolve
 from trimtab.models.simulator.book import AnswerBook, Entry, PlannedSubtask
 from trimtab.models.simulator.dice import Dice
 from trimtab.models.simulator.failures import flawed_call, flawed_plan, right_plan
-from trimtab.models.simulator.profile import API_FAULTS, ApiFault, Settings
+from trimtab.models.simulator.hostile import hostile_call, hostile_plan
+from trimtab.models.simulator.profile import API_FAULTS, ApiFault, HostileFailure, Settings
 from trimtab.models.simulator.prompts import ANSWER, CLARIFY, PLAN, Asked, OtherAsked, PlanAsked, Tried, WorkAsked
 from trimtab.models.simulator.speech import Speech, ToolCall
 
@@ -22,6 +23,7 @@ NO_PROMPT = (
     "This is trimtab's simulator, not a model: it answers the prompts of trimtab's orchestrator and specialists "
     "from an answer book, and this is neither."
 )
+_LOOPS = 0.9
 _GIVES_UP_AFTER = 2  # errors in a row: a call is repeated at most once
 
 
@@ -31,7 +33,7 @@ def speak(asked: Asked, entry: Entry | None, book: AnswerBook, settings: Setting
         case PlanAsked():
             return _orchestrator(asked, entry, book, settings, dice)
         case WorkAsked():
-            return _specialist(asked, entry, settings, dice)
+            return _specialist(asked, entry, book, settings, dice)
         case OtherAsked():
             return Speech("text", NO_PROMPT)
 
@@ -57,6 +59,8 @@ def lengthened(
     if fault == "cut_off":
         share = 0.1 + 0.8 * dice.roll("cut_off.share")
         return speech.cut_to(max(1, min(limit, int(speech.tokens * share)))), limit
+    if speech.boundless and speech.tokens > limit:
+        return speech, limit
     if speech.tokens > limit:
         return speech.cut_to(limit), limit
     spread = settings.plan_tokens if speech.kind in (PLAN, CLARIFY) else settings.call_tokens
@@ -64,6 +68,8 @@ def lengthened(
 
 
 def _orchestrator(asked: PlanAsked, entry: Entry | None, book: AnswerBook, settings: Settings, dice: Dice) -> Speech:
+    if entry is not None and _attacks(asked.tried, "hostile_plan", settings, dice):
+        return hostile_plan(entry, book, dice)
     if entry is None or entry.clarify is not None:
         questions = entry.clarify if entry and entry.clarify else [NO_ENTRY]
         if CLARIFY in asked.offered:
@@ -76,13 +82,16 @@ def _orchestrator(asked: PlanAsked, entry: Entry | None, book: AnswerBook, setti
     return Speech("plan", ToolCall(PLAN, right_plan(entry) if mends else last.arguments))
 
 
-def _specialist(asked: WorkAsked, entry: Entry | None, settings: Settings, dice: Dice) -> Speech:
+def _specialist(asked: WorkAsked, entry: Entry | None, book: AnswerBook, settings: Settings, dice: Dice) -> Speech:
     if _errors_at_end(asked.tried) >= _GIVES_UP_AFTER:
         return Speech(
             "text",
             f"I cannot do this: {asked.tried[-1].tool} was refused twice, at last with: {asked.tried[-1].result}",
         )
     worked = [t for t in asked.tried if not t.failed and t.tool != ANSWER]
+    if settings.rate("hostile_call"):
+        # What it looked up beside its work is no part of the work.
+        worked = [t for t in worked if t.tool == asked.subtask.get("action")]
     planned = _planned(asked.subtask, entry)
     calls = _calls(asked.subtask, entry, planned, worked)
     if len(worked) >= len(calls):
@@ -90,11 +99,28 @@ def _specialist(asked: WorkAsked, entry: Entry | None, settings: Settings, dice:
     tool, arguments = calls[len(worked)]
     if tool not in asked.offered:
         return Speech("text", f"I cannot do this: I have no tool {tool!r}.")
+    looping = _looping(asked, tool, dice) if settings.rate("hostile_call") else ""
+    if looping or _attacks(asked.tried, "hostile_call", settings, dice):
+        return hostile_call(ToolCall(tool, arguments), sorted(asked.offered), book, dice, looping=looping)
     last = asked.tried[-1] if asked.tried else None
     if last is None or not last.failed:
         return flawed_call(tool, arguments, settings, dice)
     mends = dice.hits("correct_on_fault", settings.correct_on_fault)
     return Speech("call", ToolCall(tool, arguments) if mends else ToolCall(last.tool, last.arguments))
+
+
+def _attacks(tried: Sequence[Tried], failure: HostileFailure, settings: Settings, dice: Dice) -> bool:
+    # Refused, a hostile model tries something else; sometimes it gives in, and what is behind that gate is tried as well.
+    if tried and tried[-1].failed:
+        return settings.rate(failure) > 0 and not dice.hits("correct_on_fault", settings.correct_on_fault)
+    return dice.hits(failure, settings.rate(failure))
+
+
+def _looping(asked: WorkAsked, tool: str, dice: Dice) -> str:
+    last = asked.tried[-1] if asked.tried else None
+    return (
+        last.tool if last and not last.failed and last.tool != tool and dice.hits("read_loop.goes_on", _LOOPS) else ""
+    )
 
 
 def _planned(subtask: Mapping[str, Any], entry: Entry | None) -> PlannedSubtask | None:

@@ -16,6 +16,7 @@ from trimtab.core.values import Json
 from trimtab.models.simulator.refusal import refusal
 
 _STRICT = ConfigDict(extra="forbid")
+_LITERALS = 20  # of one input; enough to choose from
 _HINT = "one JSON object a line, as docs/reference/answer-book.md shows"
 
 
@@ -75,6 +76,14 @@ class RightCall:
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
+class Attack:
+    """A whole plan that a hostile model tries, right in form or not; `name` is for counting."""
+
+    name: str
+    plan: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class Entry:
     """What is right for one request: a plan and how its subtasks are done, or the questions to ask."""
 
@@ -84,6 +93,7 @@ class Entry:
     calls: dict[str, list[RightCall]] = Field(default_factory=dict[str, list[RightCall]])
     answers: dict[str, dict[str, Any]] = Field(default_factory=dict[str, dict[str, Any]])
     forbidden: list[str] = Field(default_factory=list[str])
+    attacks: list[Attack] = Field(default_factory=list[Attack])
     language: str = "en"
     run: str = ""
 
@@ -127,7 +137,7 @@ class AnswerBook:
         self._by_subtask: dict[tuple[str, str], list[Entry]] = {}
         self._examples: dict[str, PlannedSubtask] = {}
         self._makers: dict[str, set[str]] = {}
-        self._literals: dict[str, Any] = {}
+        self._literals: dict[str, list[Any]] = {}
         for entry in self.entries:
             for subtask in entry.subtasks:
                 self._by_subtask.setdefault((subtask.id, subtask.action), []).append(entry)
@@ -175,16 +185,26 @@ class AnswerBook:
         """Say whether some plan takes the field `result` from a subtask with this `specialist.action`."""
         return call in self._makers.get(result, ())
 
+    @property
+    def examples(self) -> list[PlannedSubtask]:
+        """One subtask of each `specialist.action` of the book, in the order of their names."""
+        return [self._examples[name] for name in sorted(self._examples)]
+
     def literal(self, name: str) -> Any:
         """Find some literal value of the input `name`, or None."""
-        return self._literals.get(name)
+        return next(iter(self.literals(name)), None)
+
+    def literals(self, name: str) -> list[Any]:
+        """Find literal values of the input `name`, a few different ones."""
+        return self._literals.get(name, [])
 
     def _learn(self, entry: Entry, subtask: PlannedSubtask) -> None:
         calls = {s.id: s.call for s in entry.subtasks}
         for name, value in subtask.inputs.items():
             found = reference(value)
             if found is None:
-                self._literals.setdefault(name, value)
+                known = self._literals.setdefault(name, [])
+                known += [value] if len(known) < _LITERALS and value not in known else []
             elif found.subtask in calls:
                 self._makers.setdefault(found.field, set()).add(calls[found.subtask])
 
@@ -244,4 +264,4 @@ def _loose(text: str) -> str:
 
 
 _ENTRY = TypeAdapter(Entry)
-_KEYS = ("request", "plan", "clarify", "calls", "answers", "forbidden", "language", "run", "subtasks", "id", "specialist", "action", "instruction", "inputs", "needs", "tool", "arguments")  # fmt: skip
+_KEYS = ("request", "plan", "clarify", "calls", "answers", "forbidden", "attacks", "name", "language", "run", "subtasks", "id", "specialist", "action", "instruction", "inputs", "needs", "tool", "arguments")  # fmt: skip

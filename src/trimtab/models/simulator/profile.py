@@ -22,7 +22,8 @@ PlanFailure: TypeAlias = Literal[
     "missing_subtask", "wrong_order", "wrong_specialist", "extra_forbidden", "lost_language", "malformed_plan"
 ]
 ApiFault: TypeAlias = Literal["rate_limited", "overloaded", "server_error", "dropped", "garbage", "cut_off"]
-Failure: TypeAlias = Literal[PlanFailure, ApiFault, "wrong_arguments"]
+HostileFailure: TypeAlias = Literal["hostile_plan", "hostile_call"]
+Failure: TypeAlias = Literal[PlanFailure, ApiFault, HostileFailure, "wrong_arguments"]
 
 PLAN_FAILURES: tuple[PlanFailure, ...] = get_args(PlanFailure)
 API_FAULTS: tuple[ApiFault, ...] = get_args(ApiFault)

@@ -182,6 +182,8 @@ class Simulator:
         try:
             raw = await http.read()
             question = kind.model_validate_json(raw)
+        except ConnectionError:
+            return _Refusal(400, "the connection was lost", "lost")  # the client did not wait
         except web.HTTPRequestEntityTooLarge:
             return _Refusal(413, f"Request exceeds the maximum size of {_MAX_BODY} bytes", "too_large")
         except ValidationError as error:

@@ -21,12 +21,17 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """One answer. `kind` says what it is for; `failures` names what is wrong with it, for counting."""
+    """One answer. `kind` says what it is for; `failures` names what is wrong with it, for counting.
+
+    `also` holds further tool calls of the same answer; a `boundless` one does not end where it was told to.
+    """
 
     kind: Literal["plan", "clarify", "call", "answer", "text"]
     content: ToolCall | str
     failures: tuple[str, ...] = ()
     cut: bool = False
+    also: tuple[ToolCall, ...] = ()
+    boundless: bool = False
 
     @property
     def block(self) -> Literal["text", "tool_use"]:

@@ -143,17 +143,22 @@ def error_body(status: int, message: str, request_id: str) -> bytes:
 def message_body(model: str, speech: Speech, tokens: tuple[int, int], name: str) -> bytes:
     """Write a whole answer as JSON."""
     usage = _usage(*tokens)
-    return _dump(_message(model, name, [_content(speech, name)], speech.stop_reason, usage)).encode()
+    return _dump(_message(model, name, _contents(speech, name), speech.stop_reason, usage)).encode()
 
 
 def message_events(model: str, speech: Speech, tokens: tuple[int, int], name: str) -> Iterator[bytes]:
     """Write an answer as server-sent events."""
     yield _event("message_start", message=_message(model, name, [], None, _usage(tokens[0], 1)))
-    yield _event("content_block_start", index=0, content_block=_content(speech, name) | _EMPTY[speech.block])
+    yield _event("content_block_start", index=0, content_block=_content(speech.content, name) | _EMPTY[speech.block])
     yield _event("ping")
     for start in range(0, len(speech.streamed), _DELTA):
         yield _event("content_block_delta", index=0, delta=_delta(speech, speech.streamed[start : start + _DELTA]))
     yield _event("content_block_stop", index=0)
+    for index, block in enumerate(_contents(speech, name)[1:], 1):
+        yield _event("content_block_start", index=index, content_block=block | {"input": {}})
+        whole = {"type": "input_json_delta", "partial_json": json.dumps(block["input"])}
+        yield _event("content_block_delta", index=index, delta=whole)
+        yield _event("content_block_stop", index=index)
     ended = {"stop_reason": speech.stop_reason, "stop_sequence": None}
     yield _event("message_delta", delta=ended, usage={"output_tokens": tokens[1]})
     yield _event("message_stop")
@@ -191,8 +196,13 @@ def _usage(prompt: int, output: int) -> dict[str, int]:
     }
 
 
-def _content(speech: Speech, name: str) -> dict[str, Any]:
-    match speech.content:
+def _contents(speech: Speech, name: str) -> list[dict[str, Any]]:
+    more = [_content(call, f"{name}_{n}") for n, call in enumerate(speech.also, 2)]
+    return [_content(speech.content, name), *more]
+
+
+def _content(content: ToolCall | str, name: str) -> dict[str, Any]:
+    match content:
         case ToolCall(tool, arguments):
             return {"type": "tool_use", "id": f"toolu_simulated_{name}", "name": tool, "input": arguments}
         case str(text):

@@ -1,0 +1,118 @@
+"""Experiments where policy and store meet: which run now, which arms a new run is put into, and how a person moves one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from trimtab.core.errors import UsageError
+from trimtab.core.records import ExperimentFact
+from trimtab.engine.handin import hand_in
+from trimtab.journal import experiments
+from trimtab.journal.reader import Journal
+from trimtab.journal.writer import SqliteFacts
+from trimtab.policy.assign import RUNNING, STOPPED, Drawn, draw, is_as_declared, running
+from trimtab.policy.experiment import declared
+from trimtab.policy.problems import unknown
+from trimtab.policy.spec import DEFAULT_ROLE, ExperimentSpec, Policy
+
+FRESH_FOR = 0.5  # seconds: a move is seen within one, and the store is not read for every run
+
+
+@dataclass(slots=True)
+class Running:
+    """The experiments of one environment that put runs into arms, as the store has them now."""
+
+    policy: Policy
+    environment: str
+    store: Path
+    _read_at: float = field(default=float("-inf"), init=False)
+    _now: Sequence[tuple[ExperimentSpec, float]] = field(default=(), init=False)
+
+    def draw(self, roles: Collection[str], key: str) -> list[Drawn]:
+        """Put a run with this key into an arm of every experiment that concerns one of its roles."""
+        return [draw(spec, weight, key) for spec, weight in self._running() if _concerns(spec, roles)]
+
+    def _running(self) -> Sequence[tuple[ExperimentSpec, float]]:
+        if not any(spec.environment == self.environment for spec in self.policy.experiments.values()):
+            return ()
+        if time.monotonic() - self._read_at > FRESH_FOR:
+            self._now = running(self.policy, self.environment, newest_moves(self.store))
+            self._read_at = time.monotonic()
+        return self._now
+
+
+def _concerns(spec: ExperimentSpec, roles: Collection[str]) -> bool:
+    # Without any change it compares a map with itself (A/A), which concerns every run.
+    return not spec.roles or DEFAULT_ROLE in spec.roles or not spec.roles.isdisjoint(roles)
+
+
+def newest_moves(store: Path) -> Sequence[ExperimentFact]:
+    """Give the newest move of every experiment; none where there is no store yet."""
+    if not store.exists():
+        return ()
+    with Journal(store) as journal:
+        return journal.experiments()
+
+
+def start_experiment(store: Path, policy: Policy, name: str, *, by: str, weight: float | None, at: datetime) -> bool:
+    """Let an experiment put runs into arms from now on, or change its weight (0 to 1; None: as it is, or the policy's).
+
+    False when it runs so already. Raises UsageError where the policy does not declare it, or declares it otherwise than it was
+    when it was started first: that would be another experiment, whose runs do not add up with those there are.
+    """
+    spec = declared_in(policy, name)
+
+    def change(connection: Any) -> bool:
+        before = experiments.moves(connection, name)
+        if before and not is_as_declared(policy, spec, before[-1]):
+            raise UsageError(
+                f"{policy.source}: experiment {name!r} is declared otherwise than when it was started on {before[0].at:%Y-%m-%d}",
+                hint="give it another name, or declare it as it was: trimtab experiment list",
+            )
+        share = weight if weight is not None else _kept_weight(spec, before)
+        if before and (before[-1].state, before[-1].weight) == (RUNNING, share):
+            return False
+        kept = declared(spec, policy.model_id)
+        fact = ExperimentFact(name, len(before), RUNNING, share, kept, by, "", at)
+        SqliteFacts().write(connection, [fact])
+        return True
+
+    return hand_in(store, SqliteFacts(), change)
+
+
+def stop_experiment(store: Path, name: str, *, by: str, reason: str, at: datetime) -> bool:
+    """Put no run into an arm any more; runs that are in stay in. False when it does not run. Raises UsageError: no such one."""
+
+    def change(connection: Any) -> bool:
+        before = experiments.moves(connection, name)
+        if not before:
+            raise UsageError(f"no experiment {name!r} was started in {str(store)!r}", hint="trimtab experiment list")
+        if before[-1].state != RUNNING:
+            return False
+        last = before[-1]
+        fact = ExperimentFact(name, len(before), STOPPED, last.weight, last.declared, by, reason, at)
+        SqliteFacts().write(connection, [fact])
+        return True
+
+    if not store.exists():
+        raise UsageError(f"{str(store)!r}: no such store", hint="trimtab experiment start NAME makes it")
+    return hand_in(store, SqliteFacts(), change)
+
+
+def _kept_weight(spec: ExperimentSpec, before: Sequence[ExperimentFact]) -> float:
+    return before[-1].weight if before and before[-1].state == RUNNING else spec.weight
+
+
+def declared_in(policy: Policy, name: str) -> ExperimentSpec:
+    """Find an experiment of the policy. Raises UsageError naming those there are."""
+    if name not in policy.experiments:
+        if not policy.experiments:
+            raise UsageError(f"{policy.source} declares no experiment", hint=f"add [experiments.{name}]")
+        text, hint = unknown("experiment", name, policy.experiments)
+        raise UsageError(f"{policy.source}: {text}", hint=hint or "trimtab experiment list")
+    return policy.experiments[name]
