@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,9 +10,9 @@ from typing import Any
 
 from trimtab.core.errors import UsageError
 from trimtab.core.ports import CANCEL
-from trimtab.core.records import DecisionFact, EffectFact, ResumeFact
+from trimtab.core.records import DecisionFact, EffectFact, ResumeFact, ScoreFact
 from trimtab.core.values import Json
-from trimtab.engine.handin import Event, hand_in, hand_in_event, hand_in_next
+from trimtab.engine.handin import Event, hand_in, hand_in_event, hand_in_next, unknown
 from trimtab.engine.store import load_state
 from trimtab.journal.writer import SqliteFacts
 from trimtab.policy.caps import read_models, read_raised
@@ -82,6 +82,24 @@ def note_elsewhere(store: Path, effect: EffectFact, *, by: str) -> bool:
         return True
 
     return hand_in(store, facts, write)
+
+
+def score_elsewhere(store: Path, run_id: str, hits: Sequence[str], *, by: str) -> None:
+    """Say what somebody found who looked at a run: what must not happen and did; nothing where `hits` is empty.
+
+    Counted as the metric `must_not`; the newest word on a run counts. Raises UnknownRunError.
+    """
+    facts = SqliteFacts()
+
+    def write(connection: Any) -> bool:
+        if load_state(connection, run_id) is None:
+            return False
+        number = connection.execute("SELECT count(*) FROM score WHERE run_id = ?", (run_id,)).fetchone()[0]
+        facts.write(connection, [ScoreFact(run_id, number, list(hits), by, datetime.now(UTC))])
+        return True
+
+    if not hand_in(store, facts, write):
+        raise unknown(run_id)
 
 
 def settlement(effect: EffectFact, *, made: bool | None, result: Json, by: str, at: datetime) -> Event:

@@ -285,3 +285,14 @@ def test_a_run_that_reached_a_cap_goes_on_with_more_or_on_another_model(shop):
     assert (
         shop.run("runs", "resume", "--status", "paused_budget", "--by", "olga").out == "no run waits as paused_budget\n"
     )
+
+
+def test_what_somebody_found_in_a_run_is_kept_with_their_name(shop):
+    run = start(shop, "sell")
+    said = shop.run("runs", "score", "sell", "--must-not", "told ada too much", "--by", "olga")
+    assert (said.code, said.out) == (0, f"{run['run_id']}: 1 found by olga\n")
+    assert shop.run("runs", "score", "sell", "--clean", "--by", "paul", "--json").json["hits"] == []
+    for wrong in (["--by", "olga"], ["--clean", "--must-not", "x", "--by", "olga"]):
+        said = shop.run("runs", "score", "sell", *wrong)
+        assert (said.code, "give --must-not WHAT" in said.err) == (2, True)
+    assert shop.run("runs", "score", "nobody", "--clean", "--by", "olga").code == 2

@@ -121,3 +121,31 @@ def cancel(run: str, by: str, policy_file: str, store: str | None, as_json: bool
     else:
         click.echo(f"{line.run_id}: {'cancelling' if asked else 'is being cancelled already'}")
     return FINE if not line.final else NOT_FINE
+
+
+@runs.command()
+@click.argument("run")
+@click.option("--must-not", "hits", multiple=True, metavar="WHAT", help="What must not happen and did; repeatable.")
+@click.option("--clean", is_flag=True, help="Nothing of the kind happened.")
+@click.option("--by", required=True, metavar="NAME", help="Who looked; kept with the word.")
+@policy_option
+@store_option
+@json_option
+def score(
+    run: str, hits: tuple[str, ...], clean: bool, by: str, policy_file: str, store: str | None, as_json: bool
+) -> None:
+    """Say what you found when you looked at RUN. Experiments count it as the metric `must_not`."""
+    from trimtab.cli.show import print_json
+    from trimtab.journal.reader import Journal
+    from trimtab.word import score_elsewhere
+
+    if clean == bool(hits):
+        raise UsageError(f"what did you find in {run!r}?", hint="give --must-not WHAT, as often as needed, or --clean")
+    path = find_store(store, policy_file)
+    with Journal(path) as journal:
+        run_id = journal.run(run).line.run_id
+    score_elsewhere(path, run_id, hits, by=by)
+    if as_json:
+        print_json({"run_id": run_id, "hits": hits, "by": by})
+    else:
+        click.echo(f"{run_id}: {len(hits)} found by {by}")

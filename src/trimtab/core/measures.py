@@ -37,6 +37,7 @@ class RunMeasure:
     asks:      how often a person was asked: held calls, and subtasks that stopped for somebody.
     mismatches: (pinned model, model of the response) of answers that came from another model.
     roles:     full model id by role, as pinned.
+    must_not:  how many things that must not happen did, as somebody found (None: nobody has looked).
     """
 
     run_id: str
@@ -57,6 +58,7 @@ class RunMeasure:
     roles: Mapping[str, str]
     assigned: tuple[Assigned, ...]
     simulated: bool
+    must_not: int | None = None
 
     @property
     def latency_s(self) -> float | None:

@@ -260,6 +260,17 @@ class ExperimentFact:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class ScoreFact:
+    """Somebody looked at a run: `hits` names what must not happen and did (a list of texts, empty: nothing). The newest counts."""
+
+    run_id: str
+    number: int
+    hits: Json
+    by: str
+    at: datetime
+
+
 Fact: TypeAlias = (
     RunFact
     | ExposureFact
@@ -273,6 +284,7 @@ Fact: TypeAlias = (
     | RungFact
     | BudgetFact
     | ResumeFact
+    | ScoreFact
     | AssignmentFact
     | ExperimentFact
 )

@@ -24,6 +24,7 @@ from trimtab.core.records import (
     ResumeFact,
     RunFact,
     RungFact,
+    ScoreFact,
     SubtaskFact,
     ToolCallFact,
 )
@@ -54,6 +55,7 @@ TABLES: dict[type[Fact], Table] = {
     RungFact: Table("rung", ("run_id", "step", "rung")),
     BudgetFact: Table("budget", ("run_id", "step", "state")),
     ResumeFact: Table("resume", ("run_id", "number")),
+    ScoreFact: Table("score", ("run_id", "number")),
     AssignmentFact: Table("assignment", ("run_id", "experiment")),
     ExperimentFact: Table("experiment", ("name", "number")),
 }

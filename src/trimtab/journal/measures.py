@@ -83,6 +83,7 @@ def _measure(row: tuple[Any, ...], assigned: tuple[Assigned, ...]) -> RunMeasure
         answered,
         roles,
         simulated,
+        hits,
     ) = row
     return RunMeasure(
         run_id=run_id,
@@ -103,6 +104,7 @@ def _measure(row: tuple[Any, ...], assigned: tuple[Assigned, ...]) -> RunMeasure
         roles={role: choice["model"] for role, choice in json.loads(roles or "{}").items()},
         assigned=assigned,
         simulated=bool(simulated),
+        must_not=hits,
     )
 
 

@@ -34,6 +34,7 @@ class Outcome:
     retries: int
     cascade: tuple[str, ...]
     asks: int
+    must_not: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("retry_rate", "count", "", lambda o: float(o.retries)),
         Metric("cascade_rate", "count", "", lambda o: float(len(o.cascade))),
         Metric("asks", "count", "", lambda o: float(o.asks)),
+        Metric("must_not", "count", "", lambda o: None if o.must_not is None else float(o.must_not)),
     )
 }
 
@@ -133,6 +135,7 @@ def _outcome(run: RunMeasure, arm: Assigned, *, late: bool) -> Outcome:
         retries=run.retries,
         cascade=run.cascade,
         asks=run.asks,
+        must_not=run.must_not,
     )
 
 

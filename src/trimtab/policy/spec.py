@@ -25,6 +25,7 @@ METRICS = (
     "retry_rate",
     "cascade_rate",
     "asks",
+    "must_not",
 )
 MOST_FACTORS = 6
 

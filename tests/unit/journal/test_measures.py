@@ -22,6 +22,7 @@ from trimtab.core.records import (
     ModelCallFact,
     OutcomeFact,
     RunFact,
+    ScoreFact,
     SubtaskFact,
     ToolCallFact,
 )
@@ -109,3 +110,14 @@ def test_the_newest_move_of_each_experiment_tells_how_it_stands(tmp_path: Path):
 
 
 MOVES = [("a", 0, 0.1), ("b", 0, 0.2), ("a", 1, 0.5)]
+
+
+def test_what_somebody_found_in_a_run_counts_and_the_newest_word_does(tmp_path):
+    looked = [
+        ScoreFact("r1", 0, ["takings told to the crew", "booked twice"], "olga", AT),
+        ScoreFact("r1", 1, [], "paul", AT),
+        ScoreFact("r2", 0, ["booked twice"], "olga", AT),
+    ]
+    runs = [fact(RunFact, run_id=name, key=name) for name in ("r1", "r2", "r3")]
+    with journal(tmp_path, *runs, *looked) as opened:
+        assert {run.run_id: run.must_not for run in opened.measures()} == {"r1": 0, "r2": 1, "r3": None}

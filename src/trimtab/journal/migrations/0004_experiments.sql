@@ -21,3 +21,13 @@ CREATE TABLE experiment (
     at       TEXT NOT NULL,
     PRIMARY KEY (name, number)
 ) STRICT;
+
+-- What people, or the application, found when they looked at a run: what must not happen and did. The newest of a run counts.
+CREATE TABLE score (
+    run_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    hits   TEXT NOT NULL,
+    by     TEXT NOT NULL,
+    at     TEXT NOT NULL,
+    PRIMARY KEY (run_id, number)
+) STRICT;

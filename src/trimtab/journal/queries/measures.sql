@@ -30,7 +30,8 @@ SELECT chosen.run_id, key, workflow, environment, accepted_at,
        o.status, coalesce(o.final, 0), coalesce(o.first_plan_faultless AND o.intended_end AND o.replans = 0, 0),
        CASE WHEN models.run_id IS NULL THEN '0' ELSE cost END, coalesce(tokens, 0),
        coalesce(models.retries, 0) + coalesce(tools.retries, 0), began,
-       coalesce(tools.asks, 0) + coalesce(cascades.asks, 0), answered, e.roles, coalesce(simulated, 0)
+       coalesce(tools.asks, 0) + coalesce(cascades.asks, 0), answered, e.roles, coalesce(simulated, 0),
+       (SELECT json_array_length(hits) FROM score AS h WHERE h.run_id = chosen.run_id ORDER BY number DESC LIMIT 1)
   FROM chosen
   LEFT JOIN outcome AS o ON o.rowid = (
            SELECT rowid FROM outcome WHERE run_id = chosen.run_id ORDER BY final DESC, number DESC, rowid DESC LIMIT 1)
