@@ -64,7 +64,6 @@ FACTS: list[Fact] = [
     RungFact("r1", "do/a/0/1", "escalate", "payment", "a", "p:big", "overloaded", AT),
     BudgetFact("r1", "plan/0/1", "settled", "local", "payment", AT.date(), Decimal("0.10"), 20, 1, AT),
     ResumeFact("r1", 0, "olga", {"usd_per_run": "1"}, {"payment": "p:big"}, AT),
-    ("r1", 0, '["takings told to the crew"]', "olga", at),
     ScoreFact("r1", 0, ["takings told to the crew"], "olga", AT),
     AssignmentFact("r1", "bigger", "control", 0.9, 0.1),
     ExperimentFact("bigger", 0, "running", 0.1, {"goal": "asks"}, "olga", "", AT),
@@ -150,6 +149,7 @@ def test_values_are_kept_as_the_schema_says(connection: sqlite3.Connection):
         ("r1", "do/a/0/1", "escalate", "payment", "a", "p:big", "overloaded", at),
         ("r1", "plan/0/1", "settled", "local", "payment", "2025-11-23", "0.10", 20, 1, at),
         ("r1", 0, "olga", '{"usd_per_run":"1"}', '{"payment":"p:big"}', at),
+        ("r1", 0, '["takings told to the crew"]', "olga", at),
         ("r1", "bigger", "control", 0.9, 0.1),
         ("bigger", 0, "running", 0.1, '{"goal":"asks"}', "olga", "", at),
     ]
