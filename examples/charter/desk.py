@@ -122,18 +122,18 @@ def undoes(
     return run
 
 
-def gate(action: str) -> Callable[[Any, Step, Mapping[str, Any]], Awaitable[bool]]:
-    """Approval predicate: what actions.json says of this action, and whatever the request does not bear out."""
+def gate(action: str) -> Callable[[Any, Step, Mapping[str, Any]], Awaitable[bool | str]]:
+    """Approval predicate: what actions.json says of this action, and (in words) what the request does not bear out."""
 
-    async def held(specialist: Any, step: Step, arguments: Mapping[str, Any]) -> bool:
+    async def held(specialist: Any, step: Step, arguments: Mapping[str, Any]) -> bool | str:
         given = named(arguments)
         if not needs_booking(action) and action not in WARRANTS:
             return demands(action, given, None)
         store, request = cast("Staff", specialist).fleet.open(company_of(step)), step.request_as(BookingRequest)
 
-        def decide(books: Books) -> bool:
+        def decide(books: Books) -> bool | str:
             case = Case(books, request, step.run_id, given)
-            return demands(action, given, case.booking) or bool(missing(case, action))
+            return demands(action, given, case.booking) or missing(case, action)
 
         return await asyncio.to_thread(store.read, decide)
 

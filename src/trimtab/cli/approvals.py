@@ -69,6 +69,7 @@ def show(key: str, policy_file: str, store: str | None, as_json: bool) -> None:
         return
     out = console()
     out.print(f"[bold]{escape(call.role)}.{escape(call.tool)}[/] ({call.effect})  {_state(call)}")
+    out.print(f"because {escape(call.reason)}", soft_wrap=True)
     out.print(f"key {call.key}, subtask {escape(call.subtask)} of run {call.run_id} ({escape(call.run_key)})")
     arguments = call.arguments if isinstance(call.arguments, dict) else {"arguments": call.arguments}
     for name, value in arguments.items():

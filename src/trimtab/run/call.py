@@ -124,10 +124,10 @@ class Call:
     async def _needs_approval(self) -> Worked:
         try:
             held = await outside(self.scope.means.tools.held(self._use(0)))
-            reason = f"{self.job.subtask.call} waits for a person's decision"
         except FAULTS as error:  # a predicate that cannot say leaves the decision to a person
-            held, reason = True, f"approval predicate raised {type(error).__name__}: {error}"
-        return Worked(held, [self._fact(f"{self.name}/approval", 0, "held", "", reason, 0.0)] if held else [])
+            held = f"approval predicate raised {type(error).__name__}: {error}"
+        reason = held if isinstance(held, str) else f"{self.job.subtask.call} waits for a person's decision"
+        return Worked(bool(held), [self._fact(f"{self.name}/approval", 0, "held", "", reason, 0.0)] if held else [])
 
     def _put_off(self) -> Later | None:
         if self.tool.quiet is None:

@@ -105,7 +105,8 @@ class Planner:
             if checked.plan is not None and not checked.faults:
                 return Planned(checked.plan, rung.first and number == 0, self.given)
             faults = prompt.listed(checked.faults)
-            reason = f"no plan without faults; the last one: {'; '.join(faults)}"
+            # A person is told the first; every one is in the journal, with the plan.
+            reason = f"no plan without faults; the last one: {'; '.join(prompt.listed(checked.faults, 3))}"
             stuck = Stuck(reason, "PlanError", heard.step)
             call = replace(call, messages=_corrected(heard, faults, scope.means.limits.subtasks))
         assert stuck is not None

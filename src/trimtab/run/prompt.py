@@ -86,10 +86,10 @@ _LISTED = 20
 _LONGEST = 300
 
 
-def listed(faults: Sequence[str]) -> list[str]:
-    """Shorten a list of faults to what is worth showing."""
-    shown = [f if len(f) <= _LONGEST else f"{f[:_LONGEST]} ..." for f in faults[:_LISTED]]
-    return [*shown, f"and {len(faults) - _LISTED} more"] if len(faults) > _LISTED else shown
+def listed(faults: Sequence[str], most: int = _LISTED) -> list[str]:
+    """Shorten a list of faults to what is worth showing: `most` of them, each cut."""
+    shown = [f if len(f) <= _LONGEST else f"{f[:_LONGEST]} ..." for f in faults[:most]]
+    return [*shown, f"and {len(faults) - most} more"] if len(faults) > most else shown
 
 
 def untrusted(name: str, value: Json) -> str:

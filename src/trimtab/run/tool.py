@@ -35,7 +35,7 @@ Q = TypeVar("Q")
 
 Returned: TypeAlias = R | Done[R] | Handoff[R] | Retry | Rejected | Failed
 Effect: TypeAlias = Literal["read", "reversible", "irreversible"]
-Approval: TypeAlias = Callable[[Any, "Step", Mapping[str, Any]], bool | Awaitable[bool]]
+Approval: TypeAlias = Callable[[Any, "Step", Mapping[str, Any]], bool | str | Awaitable[bool | str]]
 Hours: TypeAlias = Callable[[Any, "Step", Mapping[str, Any]], datetime | None]
 Reader: TypeAlias = Callable[[Mapping[str, Any]], str]
 Undone: TypeAlias = Retry | Rejected | Failed | None
@@ -272,7 +272,7 @@ def tool(
     """Declare a method of a specialist as a tool.
 
     effect: `read` changes nothing; `reversible` needs a `compensate`; `irreversible` cannot be taken back.
-    approval: predicate over (specialist, step, arguments); where true, the call is held until a person decides.
+    approval: predicate over (specialist, step, arguments); where true, or a text that says why, the call is held until a person decides.
     waits: False lets its subtask start once its needs are settled, even if some of them were stopped.
     quiet: function of (specialist, step, arguments) that gives the time (aware) a call is put off to, or None; see `quiet_hours`.
     reader: function of the arguments that names who reads what is sent; the call is then scanned for what they may not see.

@@ -25,8 +25,8 @@ class Use:
 class Toolbox(Protocol):
     """What a run asks of tools. What these raise ends that one use (`run.outside.FAULTS`), as if the tool had raised it."""
 
-    async def held(self, use: Use) -> bool:
-        """Whether a person has to decide first; asked only of tools with an approval."""
+    async def held(self, use: Use) -> bool | str:
+        """Whether (or why) a person has to decide first; asked only of tools with an approval."""
         ...
 
     def put_off(self, use: Use) -> datetime | None:
@@ -57,11 +57,11 @@ class Toolbox(Protocol):
 class OwnTools:
     """Calls the functions that the tools were declared with."""
 
-    async def held(self, use: Use) -> bool:
+    async def held(self, use: Use) -> bool | str:
         """Ask the tool's predicate."""
         assert use.tool.approval is not None
         answer = use.tool.approval(use.specialist, use.step, use.tool.read(use.arguments))
-        return bool(await answer if inspect.isawaitable(answer) else answer)
+        return await answer if inspect.isawaitable(answer) else answer
 
     def put_off(self, use: Use) -> datetime | None:
         """Ask the tool's hours."""
