@@ -33,7 +33,7 @@ class ReplayBudgets(Budgets):
     ) -> Reservation | Refused | None:
         """As `Budgets.reserve`, for the one day there is.
 
-        What the cap refuses is tried again soon: in this session in vain, and in one with a larger cap without anybody's word.
+        What the cap refuses is tried again soon: in this life in vain, and in one with a larger cap without anybody's word.
         """
         del day
         answer = super().reserve(want, THE_DAY, raised or {})
