@@ -22,6 +22,7 @@ from tests.integration.charter_chaos import (  # isort: skip - table.py puts it 
     Scenario,
     Tally,
     Workers,
+    workers_of,
     moments,
     second_kill,
     trial,
@@ -40,7 +41,7 @@ def main() -> int:
     given = asked.parse_args()
     total = Tally()
     rows: list[tuple[object, ...]] = []
-    with TemporaryDirectory() as folder, Workers(Path(folder)) as workers:
+    with TemporaryDirectory() as folder, workers_of(Path(folder)) as workers:
         for name in given.scenario or SCENARIOS:
             found = every_moment(
                 workers, Path(folder) / name.replace(" ", "-"), SCENARIOS[name], given.every, given.keep

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 
 from table import print_table
 
-from tests.integration.charter_chaos import ALL, Api, Storm, Workers, storm, undisturbed  # isort: skip - table.py puts it on the path
+from tests.integration.charter_chaos import ALL, Api, Storm, storm, undisturbed, workers_of  # isort: skip - table.py puts it on the path
 
 PROFILE = str(Path(__file__).with_name("trouble.toml"))
 HEADS = (
@@ -45,7 +45,7 @@ def main() -> int:
     asked.add_argument("--keep", type=Path, help="keep what failed seeds left there")
     given = asked.parse_args()
     fine, rows, told = True, [], []
-    with TemporaryDirectory() as folder, Workers(Path(folder)) as workers:
+    with TemporaryDirectory() as folder, workers_of(Path(folder)) as workers:
         wanted = undisturbed(workers, Path(folder) / "undisturbed", ALL)
         for seed in range(given.seeds):
             began = time.monotonic()

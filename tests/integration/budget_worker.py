@@ -7,11 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
-import signal
 import sys
-import time
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +16,7 @@ from typing import Any
 
 from tests.integration.booking import Booking, Order, World, booking
 from tests.integration.crash_worker import Log
+from tests.integration.forking import fork
 from trimtab import app
 from trimtab.core.messages import ModelCall, ToolReturned
 from trimtab.core.usage import Usage
@@ -28,7 +26,6 @@ from trimtab.run.budget import Budgets
 from trimtab.run.retry import Limits
 from trimtab.testing import FlatPrices, ScriptedModel, fault, uses
 
-PATIENCE = 90.0
 MAX_TOKENS = 600
 FIRST_DAY = datetime(2026, 6, 8, 12, tzinfo=UTC)
 
@@ -148,27 +145,8 @@ async def live(job: Job) -> None:
 
 
 def do(job: Job) -> int:
-    """Fork a worker, kill it when its time has come, and give its exit code (negative: the signal)."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            os.dup2(2, 1)
-            asyncio.run(live(job))
-            code = 0
-        except BaseException as error:  # noqa: BLE001 - the child must never return into the parent's loop
-            sys.stderr.write(f"worker: {error!r}\n")
-            sys.stderr.flush()
-        os._exit(code)
-    deadline = time.monotonic() + (PATIENCE if job.kill_after is None else job.kill_after)
-    while True:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        if time.monotonic() >= deadline:
-            os.kill(pid, signal.SIGKILL)
-            deadline += PATIENCE
-        time.sleep(0.001)
+    """Let a fork do a job; gives its exit code."""
+    return fork(live(job), job.kill_after)
 
 
 def main() -> None:

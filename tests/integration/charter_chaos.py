@@ -10,25 +10,23 @@ import json
 import random
 import re
 import sqlite3
-import subprocess
-import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from charter import demo
 from tests.integration.charter_chaos_worker import CASES, WORKFLOW, Job
+from tests.integration.forking import ROOT, Workers
 from trimtab.app import run_id_of
 from trimtab.core.outcome import Status
 from trimtab.core.plan import Plan, Subtask
 from trimtab.models.simulator import AnswerBook, Profile, Simulator
 
-ROOT = Path(__file__).parents[2]
 KILLED = -9
 LIVES = 12
 SHOWN = 4
@@ -40,35 +38,10 @@ _NO_WORLD = ("calls", "sqlite_sequence")
 _NUMBERED = re.compile(r"\bM-\d+|\b\d{4}-\d\d-\d\dT[\d:.]+\+00:00")
 
 
-class Workers:
-    """The process that forks workers."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.charter_chaos_worker", str(self.folder / "warm")],
-            cwd=ROOT,
-            env={"PYTHONPATH": f"{ROOT}:{ROOT / 'examples'}", "PATH": "/usr/bin:/bin", "ANTHROPIC_API_KEY": "none"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.communicate(timeout=120)
-
-    def do(self, job: Job) -> int:
-        """Let a worker do a job and give its exit code; a killed one has -9."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(asdict(job)) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
+def workers_of(folder: Path) -> Workers:
+    """Give the process that forks workers of the charter example."""
+    env = {"PYTHONPATH": f"{ROOT}:{ROOT / 'examples'}", "PATH": "/usr/bin:/bin", "ANTHROPIC_API_KEY": "none"}
+    return Workers("tests.integration.charter_chaos_worker", str(folder / "warm"), env=env)
 
 
 @dataclass(frozen=True)

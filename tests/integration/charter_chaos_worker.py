@@ -13,7 +13,6 @@ import os
 import signal
 import sqlite3
 import sys
-import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -27,7 +26,8 @@ from charter.app import build
 from charter.book import plan as gold_plan
 from charter.mailer import Letter
 from charter.store import Store
-from tests.integration.crash_worker import PATIENCE, Log
+from tests.integration.crash_worker import Log
+from tests.integration.forking import fork
 from trimtab import Failed, app
 from trimtab.core.messages import ModelCall
 from trimtab.core.ports import Ended, Worked
@@ -308,26 +308,8 @@ async def stand(run: Any, at: Moments) -> str:
 
 
 def do(job: Job) -> int:
-    """Fork a worker, kill it when its time has come, and give its exit code (negative: the signal)."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            os.dup2(2, 1)
-            asyncio.run(live(job))
-            code = 0
-        except BaseException as error:  # noqa: BLE001 - the child must never return into the parent's loop
-            sys.stderr.write(f"worker: {error!r}\n")
-            sys.stderr.flush()
-        os._exit(code)
-    deadline = time.monotonic() + (PATIENCE if job.kill_after is None else job.kill_after)
-    while time.monotonic() < deadline:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.001)
-    os.kill(pid, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    """Let a fork do a job; gives its exit code."""
+    return fork(live(job), job.kill_after)
 
 
 def warm(folder: Path) -> None:

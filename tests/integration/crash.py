@@ -6,48 +6,23 @@ import json
 import random
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from tests.integration.crash_worker import Job
+from tests.integration.forking import Workers
 
-ROOT = Path(__file__).parents[2]
 KILLED = -9
 BEGUN = "/begun"
 RESULT_STEPS = "SELECT r.run_id, s.name FROM engine_step s JOIN engine_run r ON r.seq = s.run"
 
 
-class Workers:
-    """The process that forks workers: importing once makes a kill and a restart a matter of milliseconds."""
-
-    def __enter__(self) -> Self:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.integration.crash_worker"],
-            cwd=ROOT,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.communicate(timeout=120)
-
-    def do(self, job: Job) -> int:
-        """Let a worker do a job and give its exit code; a killed one has -9."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(asdict(job)) + "\n")
-        self._process.stdin.flush()
-        return int(self._process.stdout.readline())
+def workers_of() -> Workers:
+    """Give the process that forks workers of the small application."""
+    return Workers("tests.integration.crash_worker")
 
 
 @dataclass(frozen=True)

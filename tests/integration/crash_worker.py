@@ -11,7 +11,6 @@ import os
 import random
 import signal
 import sys
-import time
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -20,14 +19,13 @@ from typing import Any
 
 from tests.integration import booking
 from tests.integration.booking import Booking, Charge, Order, Pricing, World
+from tests.integration.forking import fork
 from trimtab import Step, app, tool
 from trimtab.core.messages import ModelCall, ToolReturned
 from trimtab.core.ports import Parked, Worked
 from trimtab.run.loop import RunLoop
 from trimtab.run.retry import Limits
 from trimtab.testing import ScriptedModel, app_for_tests, fault, uses
-
-PATIENCE = 60.0
 
 
 @dataclass(frozen=True)
@@ -202,27 +200,8 @@ async def live(job: Job) -> None:
 
 
 def do(job: Job) -> int:
-    """Fork a worker, kill it when its time has come, and give its exit code (negative: the signal)."""
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            os.dup2(2, 1)
-            asyncio.run(live(job))
-            code = 0
-        except BaseException as error:  # noqa: BLE001 - the child must never return into the parent's loop
-            sys.stderr.write(f"worker: {error!r}\n")
-            sys.stderr.flush()
-        os._exit(code)
-    deadline = time.monotonic() + (PATIENCE if job.kill_after is None else job.kill_after)
-    while True:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        if time.monotonic() >= deadline:
-            os.kill(pid, signal.SIGKILL)
-            deadline += PATIENCE
-        time.sleep(0.001)
+    """Let a fork do a job; gives its exit code."""
+    return fork(live(job), job.kill_after)
 
 
 def main() -> None:

@@ -21,12 +21,13 @@ from tests.integration.charter_chaos import (
     storm,
     trial,
     undisturbed,
+    workers_of,
 )
 
 
 @pytest.fixture(scope="module")
 def workers(tmp_path_factory) -> Iterator[Workers]:
-    with Workers(tmp_path_factory.mktemp("workers")) as started:
+    with workers_of(tmp_path_factory.mktemp("workers")) as started:
         yield started
 
 

@@ -10,14 +10,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.integration.crash import KILLED, Chaos, Workers, kill_at_boundary, kill_at_random
+from tests.integration.crash import KILLED, Chaos, Workers, kill_at_boundary, kill_at_random, workers_of
 
 ROUNDS = int(os.environ.get("TRIMTAB_CRASH_ROUNDS", "3"))
 
 
 @pytest.fixture(scope="module")
 def workers() -> Iterator[Workers]:
-    with Workers() as started:
+    with workers_of() as started:
         yield started
 
 

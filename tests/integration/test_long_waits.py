@@ -14,7 +14,7 @@ import pytest
 
 from tests.acceptance.terminal import Terminal
 from tests.integration.booking import Booking, Order, World, booking
-from tests.integration.charter_chaos import SCENARIOS, Workers, moments, read_left, read_log, undisturbed
+from tests.integration.charter_chaos import SCENARIOS, Workers, moments, read_left, read_log, undisturbed, workers_of
 from trimtab import Failed, word
 from trimtab.core.messages import ModelCall, ToolReturned
 from trimtab.core.outcome import Status
@@ -215,7 +215,7 @@ def at_once(store: Any, run_id: str, key: str) -> list[bool]:
 
 @pytest.fixture(scope="module")
 def workers(tmp_path_factory) -> Iterator[Workers]:
-    with Workers(tmp_path_factory.mktemp("workers")) as started:
+    with workers_of(tmp_path_factory.mktemp("workers")) as started:
         yield started
 
 
