@@ -5,6 +5,11 @@
 `--replays` real replays are made through the command line for each pair of models, each with its own seed; their runs are real
 durable runs on simulated models over HTTP. The verdicts over `--seeds` seeds are judged on outcomes DRAWN from those runs: for each
 request and model, 5 of all that were recorded, with replacement. What is drawn and what was run is printed.
+
+Beside ours stands the most that any unbiased test of one look at 5 % finds: Fisher's, with a draw at its edge (Tocher, Biometrika
+37:130, 1950, shows that none has more power), on outcomes of the same two rates with all requests alike.
+Exits with 1 where something real was touched, the worse model was ever shipped (or the better stopped), equal models are told apart
+in more than 5 % and three standard errors, or the truth is found in less than 99 % where that test finds it in 99 %.
 """
 
 from __future__ import annotations
@@ -25,6 +30,9 @@ import subprocess  # noqa: E402
 import tempfile  # noqa: E402
 import time  # noqa: E402
 from collections import Counter  # noqa: E402
+from math import comb  # noqa: E402
+
+import numpy as np  # noqa: E402
 
 from trimtab.replay.judge import judge  # noqa: E402
 from trimtab.replay.seen import Job, Seen  # noqa: E402
@@ -34,11 +42,19 @@ REQUESTS = ROOT / "examples" / "charter" / "requests.jsonl"
 WORSE, BETTER = "anthropic:claude-haiku-4-5", "anthropic:claude-sonnet-4-6"
 REPEATS = 5
 PAIRS = {
-    "worse -> better": (WORSE, BETTER),
-    "better -> worse": (BETTER, WORSE),
-    "A/A of the worse": (WORSE, WORSE),
-    "A/A of the better": (BETTER, BETTER),
+    "worse -> better": (WORSE, BETTER, "ship"),
+    "better -> worse": (BETTER, WORSE, "stop"),
+    "A/A of the worse": (WORSE, WORSE, "undecided"),
+    "A/A of the better": (BETTER, BETTER, "undecided"),
 }
+ALPHA, WANTED = 0.05, 0.99
+# What no profile of the simulator has: a model that never fails beside `weak`.
+FLAWLESS = """[flawless]
+extends = "perfect"
+[flawless.models."claude-haiku-*"]
+correct_on_fault = { rate = 0.52, source = "as in weak" }
+failures_like    = "weak"
+"""
 # As `weak`, but with plans that go wrong four times as often and are rarely mended: a gap that 30 requests can show.
 WIDE = """[wide]
 extends = "mixed"
@@ -108,10 +124,27 @@ def drawn(pools: dict[str, dict[str, list[bool]]], arms: tuple[str, str], seed: 
         )
         if these and place + 1 < len(requests):
             continue
-        verdict = judge(names, blocks, 0.05, these=these).verdict.verdict
+        verdict = judge(names, blocks, ALPHA, these=these).verdict.verdict
         if verdict != "undecided":
             break
     return verdict, len(blocks)
+
+
+def most(worse: float, better: float) -> float:
+    """How often the most powerful unbiased test of one look says which model is better, of all runs of 30 requests."""
+    runs = 30 * REPEATS
+    right = np.array([[comb(runs, n) * p**n * (1 - p) ** (runs - n) for n in range(runs + 1)] for p in (worse, better)])
+    ways = [float(comb(runs, n)) for n in range(runs + 1)]
+    found = 0.0
+    for both in range(2 * runs + 1):
+        counts = range(min(both, runs), max(0, both - runs) - 1, -1)
+        dealt = np.array([ways[n] * ways[both - n] for n in counts])
+        left = ALPHA / 2
+        # From the largest count of the better model down, until half of alpha is used up.
+        for n, chance in zip(counts, dealt / dealt.sum(), strict=True):
+            found += min(left / chance, 1.0) * right[0, both - n] * right[1, n]
+            left = max(left - chance, 0.0)
+    return float(found)
 
 
 def pools_of(reports: list[dict]) -> dict[str, dict[str, list[bool]]]:
@@ -123,7 +156,7 @@ def pools_of(reports: list[dict]) -> dict[str, dict[str, list[bool]]]:
     return pools
 
 
-def main() -> None:
+def main() -> int:
     options = argparse.ArgumentParser()
     options.add_argument("--replays", type=int, default=6)
     options.add_argument("--seeds", type=int, default=200)
@@ -136,12 +169,15 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         policy(folder)
+        (folder / "flawless.toml").write_text(FLAWLESS, "utf-8")
         (folder / "wide.toml").write_text(WIDE, "utf-8")
-        for profile in ("mixed", str(folder / "wide.toml")):
-            measure(folder, profile, given)
+        profiles = ("mixed", str(folder / "flawless.toml"), str(folder / "wide.toml"))
+        missed = [bar for profile in profiles for bar in measure(folder, profile, given)]
+    print("\n".join(["", *(f"missed: {bar}" for bar in missed)]) if missed else "\nevery bar is met")
+    return 1 if missed else 0
 
 
-def measure(folder: Path, profile: str, given: argparse.Namespace) -> None:
+def measure(folder: Path, profile: str, given: argparse.Namespace) -> list[str]:
     reports: list[dict] = []
     first = ""
     began = time.monotonic()
@@ -158,24 +194,42 @@ def measure(folder: Path, profile: str, given: argparse.Namespace) -> None:
         arms = report["arms"]
         print(
             f"  seed {report['seed']}: {arms['control']['succeeded']} and {arms['candidate']['succeeded']} of "
-            f"{arms['control']['runs']} right; {report['verdict']}, e-value {report['e_value']:.3g}, on these requests "
-            f"{report['e_value_these_requests']:.3g}, p {report['p_value']:.3g}"
+            f"{arms['control']['runs']} right; {report['verdict']}, p of these requests {report['p_value_these_requests']:.2g}, "
+            f"of requests like them {report['p_value_like_these']:.2g}"
         )
     pools = pools_of(reports)
     if given.keep:
         Path(f"{given.keep}-{Path(profile).stem}.json").write_text(json.dumps(pools), "utf-8")
+    missed = [] if same and touched(folder) == (0, 0) else [f"{Path(profile).stem}: something real was touched"]
+    rates = [float(np.mean([right for found in pools[model].values() for right in found])) for model in (WORSE, BETTER)]
+    ceiling = most(*rates)
+    print(f"success: {rates[0]:.1%} and {rates[1]:.1%}; the best unbiased test of one look finds that in {ceiling:.1%}")
     print(f"verdicts over {given.seeds} seeds, outcomes drawn from the runs above (not run anew):")
     for these, label in (
         (False, "requests like these (the default)"),
         (True, "these requests as if there were no others (--these)"),
     ):
         print(f" {label}")
-        for what, arms in PAIRS.items():
-            found = [drawn(pools, arms, seed, these=these) for seed in range(given.seeds)]
+        for what, (control, candidate, truth) in PAIRS.items():
+            found = [drawn(pools, (control, candidate), seed, these=these) for seed in range(given.seeds)]
             counted = Counter(verdict for verdict, _ in found)
             shares = ", ".join(f"{word} {counted[word] / len(found):.1%}" for word in ("ship", "stop", "undecided"))
             print(f"  {what:18} {shares}; requests looked at, mean {sum(n for _, n in found) / len(found):.1f} of 30")
+            missed += [f"{Path(profile).stem}, {label}, {what}: {bar}" for bar in below(counted, truth, ceiling)]
+    return missed
+
+
+def below(counted: Counter[str], truth: str, ceiling: float) -> list[str]:
+    seeds = counted.total()
+    if truth == "undecided":
+        noise = 3 * (ALPHA * (1 - ALPHA) / seeds) ** 0.5
+        wrong = 1 - counted[truth] / seeds
+        return [f"told apart in {wrong:.1%}"] if wrong > ALPHA + noise else []
+    missed = [f"{word} {counted[word]} times" for word in ("ship", "stop") if word != truth and counted[word]]
+    if ceiling >= WANTED > counted[truth] / seeds:
+        missed.append(f"{truth} in {counted[truth] / seeds:.1%}")
+    return missed
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

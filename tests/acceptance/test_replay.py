@@ -21,7 +21,7 @@ SHOP = ROOT / "tests" / "acceptance" / "shop_app.py"
 REQUESTS = ROOT / "examples" / "charter" / "requests.jsonl"
 KEYS = {
     "verdict", "reason", "n_requests", "n_requests_judged", "n_pairs", "fixed", "broken", "difference", "interval", "e_value",
-    "p_value", "e_value_these_requests", "arms", "changed", "outcomes", "runs", "runs_planned", "runs_from_before", "stopped",
+    "p_value", "p_value_these_requests", "p_value_like_these", "e_value_these_requests", "arms", "changed", "outcomes", "runs", "runs_planned", "runs_from_before", "stopped",
     "usd_spent", "usd_cap", "simulated", "seed", "repeats", "alpha", "these", "store", "warnings",
 }  # fmt: skip
 ARM = {

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from trimtab.cli.show import SIMULATED, console, dollars
-from trimtab.learn.wording import arithmetic, figure
+from trimtab.learn.wording import arithmetic
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,9 +33,6 @@ def print_replay(told: Mapping[str, Any], played: Played, *, pace: float | None)
     compared = played.judged.compared
     for line in arithmetic(compared) if compared else ():
         out.print(escape(line), style="dim", soft_wrap=True)
-    if (these := told["e_value_these_requests"]) is not None and told["repeats"] > 1 and not told["these"]:
-        said = f"on these very requests, as if there were no others: e-value {figure(these)}; the verdict speaks of requests like them (--these: of them)"
-        out.print(said, style="dim", soft_wrap=True)
     before = f", {told['runs_from_before']} of them from before" if told["runs_from_before"] else ""
     cap = f" of ${told['usd_cap']}" if told["usd_cap"] is not None else ""
     out.print(

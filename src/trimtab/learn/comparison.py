@@ -19,6 +19,7 @@ from trimtab.learn.decide import Goal, Guardrail, Shares, Verdict, decide, in_ev
 from trimtab.learn.discordant import Discordance, Tallies, Unknown, mcnemar, tango, two_shares
 from trimtab.learn.effect import Design, Effect, Groups, Pairs
 from trimtab.learn.intervals import Interval
+from trimtab.learn.planned import Plan
 from trimtab.learn.runs import Runs
 from trimtab.learn.spending import Spent, cost_per_success, typical_latency
 
@@ -31,7 +32,7 @@ class Settings:
     """How to compare.
 
     `paired` None: paired where most units ran in both arms. `margin`: a difference of shares too small to matter. `planned`: at
-    how many units intervals are to be narrowest. `even`: the chance of treatment where no column tells it. Limits are relative:
+    how many units intervals are to be narrowest. `plan`: of pairs whose end was planned. `even`: the chance of treatment where no column tells it. Limits are relative:
     0.1 is +10 %.
     """
 
@@ -39,6 +40,7 @@ class Settings:
     paired: bool | None = None
     margin: float | None = None
     planned: int = PLANNED
+    plan: Plan | None = None
     even: float = 0.5
     cost_limit: float | None = None
     latency_limit: float | None = None
@@ -167,7 +169,8 @@ def _is_paired(tallies: Tallies, settings: Settings) -> bool:
 
 def _designed(runs: Runs, tallies: Tallies, settings: Settings, *, paired: bool) -> tuple[Runs, Design, list[str]]:
     if paired:
-        return runs, Pairs(runs.unit, runs.treated, len(runs.units)), [*runs.warnings, *remarks.of_pairs(runs, tallies)]
+        pairs = Pairs(runs.unit, runs.treated, len(runs.units), settings.plan)
+        return runs, pairs, [*runs.warnings, *remarks.of_pairs(runs, tallies)]
     shuffled = not runs.ordered and remarks.in_blocks(runs.treated)
     if shuffled:
         runs = runs.in_order(np.random.default_rng(0).permutation(runs.unit.size))
@@ -213,7 +216,14 @@ def _verdict(
 ) -> Verdict:
     def of(case: Unknown) -> Verdict:
         effect = effects[case]
-        goal = Goal("success", effect.e_value, effect.interval, margin=settings.margin, missing=effect.missing)
+        goal = Goal(
+            "success",
+            effect.e_value,
+            effect.interval,
+            margin=settings.margin,
+            missing=effect.missing,
+            planned=effect.planned,
+        )
         return decide(goal, guardrails, alpha=settings.alpha, srm_e_value=srm)
 
     if not unknown:

@@ -16,6 +16,7 @@ from trimtab.core.errors import UsageError
 
 if TYPE_CHECKING:
     from trimtab.learn.intervals import Interval
+    from trimtab.learn.planned import Planned
 
 Word: TypeAlias = Literal["ship", "stop", "undecided"]
 Scale: TypeAlias = Literal["points", "amount", "ratio"]
@@ -46,7 +47,8 @@ class Goal:
 
     `e_value` speaks against "the arms are alike", two-sided, valid at any time; None where nothing could be measured. `interval`
     holds the effect, treatment minus control, more is better, at level 1 - its share of alpha. `margin` is a difference too
-    small to matter, in the interval's unit. `missing` ends the reason of an undecided verdict: what would decide it.
+    small to matter, in the interval's unit. `missing` ends the reason of an undecided verdict: what would decide it. `planned`
+    decides in place of the e-value where the end of the comparison was planned.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Goal:
     scale: Scale = "points"
     margin: float | None = None
     missing: str = ""
+    planned: Planned | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +120,14 @@ def decide(
         return Verdict("undecided", f"{goal.name} cannot be measured yet{_then(goal.missing)}", shares)
     effect = _effect(goal.name, goal.interval, goal.scale)
     needed = 1 / shares.goal
-    if goal.e_value >= needed and goal.interval.estimate:
+    decided = goal.planned.decides if goal.planned else goal.e_value >= needed
+    if decided and goal.interval.estimate:
         word: Word = "ship" if goal.interval.estimate > 0 else "stop"
         unsure = _unsure(guardrails) if word == "ship" else ""
-        return Verdict(word, f"{effect}; e-value {_figure(goal.e_value)}, {needed:.4g} was needed{unsure}", shares)
+        evidence = f"e-value {_figure(goal.e_value)}, {needed:.4g} was needed"
+        if goal.planned:
+            evidence = f"{goal.planned.text}{goal.planned.unseen if word == 'ship' else ''}"
+        return Verdict(word, f"{effect}; {evidence}{unsure}", shares)
     return Verdict("undecided", _not_yet(goal, goal.interval, effect, needed), shares)
 
 
@@ -175,7 +182,10 @@ def _unsure(guardrails: Sequence[Guardrail]) -> str:
 def _not_yet(goal: Goal, interval: Interval, effect: str, needed: float) -> str:
     if goal.margin is not None and -goal.margin <= interval.low and interval.high <= goal.margin:
         return f"no difference that matters: {effect}, within {_amount(goal.margin, goal.scale)} either way"
-    return f"{effect}; e-value {_figure(goal.e_value or 0.0)} of the {needed:.4g} needed{_then(goal.missing)}"
+    evidence = (
+        goal.planned.text if goal.planned else f"e-value {_figure(goal.e_value or 0.0)} of the {needed:.4g} needed"
+    )
+    return f"{effect}; {evidence}{_then(goal.missing)}"
 
 
 def _then(missing: str) -> str:

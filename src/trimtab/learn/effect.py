@@ -1,6 +1,6 @@
 """The effect of the treatment on a yes-or-no outcome, as a decision needs it: an e-value, an interval, and what is missing.
 
-Paired: the bet on the scores of units (`paired`). Unpaired: the bet on the arm (`eprocess`), a run at a time, or, where a unit has
+Paired: the bet on the scores of units (`paired`), or, where the end of the comparison was planned, its tests (`planned`). Unpaired: the bet on the arm (`eprocess`), a run at a time, or, where a unit has
 several runs in an arm, a unit at a time on its share of successes; the interval counts every unit once (`contrast`).
 """
 
@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from trimtab.learn import paired
+from trimtab.learn import paired, planned
 from trimtab.learn.contrast import FEW_UNITS, PLANNED, Arms, difference, mixture_radius
 from trimtab.learn.discordant import Tallies, Unknown
 from trimtab.learn.eprocess import BinaryBet, SrmBet, TiltBet
@@ -36,6 +36,7 @@ class Effect:
     e_value: float
     interval: Interval
     missing: str
+    planned: planned.Planned | None = None
 
 
 class Design(Protocol):
@@ -61,6 +62,7 @@ class Pairs:
     unit: Ints
     treated: Bools
     units: int
+    plan: planned.Plan | None = None
 
     def tallies(self, success: Outcomes) -> Tallies:
         """Count outcomes by unit and arm."""
@@ -68,7 +70,11 @@ class Pairs:
 
     def effect(self, success: Outcomes, alpha: float, unknown: Unknown = "left_out") -> Effect:
         """Compare units that ran in both arms."""
-        shares = self.tallies(success).settled(unknown).shares()
+        tallies = self.tallies(success).settled(unknown)
+        if self.plan:
+            found = planned.planned(tallies, self.plan, alpha)
+            return Effect(found.e_value, planned.interval(tallies, found), found.missing, found)
+        shares = tallies.shares()
         scores = paired.Scores.of(shares[:, 1] - shares[:, 0])
         return Effect(paired.e_value(scores), paired.sequence(scores, alpha), _missing_pairs(scores, alpha))
 

@@ -3,7 +3,7 @@
 What differs within a unit is the arms' doing, not the unit's difficulty. The score of a unit is the treatment's share of successes
 minus the control's, between -1 and 1, so repeats of a unit are one cluster and count once. Readings of the scores:
 
-- `PairedBet`, `evidence`: an e-process that bets on their sign; wealth * (1 + x * score) for every stake x in (0, 1) and the same
+- `e_value`: an e-process that bets on their sign; wealth * (1 + x * score) for every stake x in (0, 1) and the same
   against it, mixed over x. With one run an arm only discordant pairs move it and it is the Beta-binomial bet on the sign, stakes
   x = 2 theta - 1 with theta ~ Beta(2, 2): Robbins' mixture. For clustered scores it is betting on the mean of a bounded variable
   (Waudby-Smith & Ramdas 2024, JRSS-B 86:1, eq. 10) with a mixture of stakes (their section 4.2; Orabona & Jun 2023). A martingale
@@ -11,7 +11,8 @@ minus the control's, between -1 and 1, so repeats of a unit are one cluster and 
 - `sequence`: every mean difference the same bet cannot refute: a confidence sequence, valid at any time, which excludes 0 exactly
   when the e-value reaches 1/alpha.
 
-For a sample whose size was fixed before, `discordant` has the exact test and a score interval.
+For a sample whose size was fixed before, `discordant` has the exact test and a score interval; for one whose end was planned,
+`planned` has tests that may be read on the way.
 """
 
 from __future__ import annotations
@@ -38,46 +39,6 @@ def _stakes(count: int = 128) -> tuple[Floats, Floats]:
 
 
 STAKES, LOG_PRIOR = _stakes()
-
-
-class PairedBet:
-    """The e-process over units, one update a unit: `better` bets on the treatment, `worse` against it, `e_value` on either."""
-
-    def __init__(self) -> None:
-        self._better = LOG_PRIOR.copy()
-        self._worse = LOG_PRIOR.copy()
-
-    def update(self, difference: float) -> None:
-        """Take the next unit's score, treatment's minus control's share of successes.
-
-        Raises:
-            ValueError: the score is outside [-1, 1].
-        """
-        if not -1 <= difference <= 1:
-            message = f"a difference of two shares is between -1 and 1, not {difference!r}"
-            raise ValueError(message)
-        self._better += np.log1p(STAKES * difference)
-        self._worse += np.log1p(-STAKES * difference)
-
-    @property
-    def better(self) -> float:
-        """E-value against "the treatment is not better"."""
-        return _from_log(_log_sum(self._better))
-
-    @property
-    def worse(self) -> float:
-        """E-value against "the treatment is not worse"."""
-        return _from_log(_log_sum(self._worse))
-
-    @property
-    def e_value(self) -> float:
-        """E-value against "no difference": half of the stake on each side."""
-        return _from_log(self.log_e)
-
-    @property
-    def log_e(self) -> float:
-        """Natural logarithm of `e_value`."""
-        return float(np.logaddexp(_log_sum(self._better), _log_sum(self._worse))) - log(2)
 
 
 @dataclass(frozen=True, slots=True)

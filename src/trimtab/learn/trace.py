@@ -54,7 +54,10 @@ def _of_pairs(compared: Comparison, design: Pairs, alpha: float) -> Trace:
     differences = shares[:, 1] - shares[:, 0]
     at = _places(differences.size)
     scores = [paired.Scores.of(differences[:count]) for count in at.tolist()]
-    return Trace.of("pairs", at, (paired.sequence(s, alpha) for s in scores), (paired.e_value(s) for s in scores))
+    intervals = [paired.sequence(s, alpha) for s in scores]
+    if design.plan and intervals:
+        intervals[-1] = compared.effect.interval
+    return Trace.of("pairs", at, intervals, (paired.e_value(s) for s in scores))
 
 
 def _of_groups(compared: Comparison, design: Groups, alpha: float) -> Trace:

@@ -47,15 +47,17 @@ def arithmetic(compared: Comparison) -> list[str]:
         tied = f", {table.tied} tied" if table.tied else ""
         pairs = f"{compared.n_pairs:,} pairs: {table.fixed} fixed, {table.broken} broken"
         lines = [f"{runs}; {pairs}, {table.both} right in both, {table.neither} in neither{tied}"]
+    rests = compared.effect.planned.rests if compared.effect.planned else "the e-value"
     lines.append(
-        f"{compared.test}: p = {compared.p_value:.3g}, for one look at a size fixed before; the verdict rests on the e-value"
+        f"{compared.test}: p = {compared.p_value:.3g}, for one look at a size fixed before; the verdict rests on {rests}"
     )
     if compared.fixed_interval:
         low, high = (f"{end * 100:+.1f}" for end in (compared.fixed_interval.low, compared.fixed_interval.high))
         lines[-1] += f"; the interval of that one look is {low} to {high} points (Tango)"
     srm = "" if table else f"; sample ratio: e-value {figure(compared.srm_e_value)}"
     shares = compared.verdict.shares
-    lines.append(f"{shares.text}; an e-value decides the goal at {1 / shares.goal:.4g}{srm}")
+    decides = "" if compared.effect.planned else f"; an e-value decides the goal at {1 / shares.goal:.4g}"
+    lines.append(f"{shares.text}{decides}{srm}")
     return lines
 
 

@@ -1,7 +1,7 @@
 """From replayed runs to a verdict: paired by request, repeats as clusters, what is unanswerable bounded.
 
-Requests are looked at in the random order in which they were begun, one at a time and only when all their runs came to stand: each
-adds one score to the e-process, so looking after every request is what it is made for (`learn.paired`).
+Requests are looked at in the random order in which they were begun, one at a time and only when all their runs came to stand. How
+many there are is planned, so most of alpha waits for the last of them, and looking after each is accounted for (`learn.planned`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from trimtab.learn.decide import Goal, Verdict, decide
 from trimtab.learn.discordant import Tallies
 from trimtab.learn.intervals import Interval
 from trimtab.learn.paired import Scores, e_value, sequence
+from trimtab.learn.planned import Plan
 from trimtab.learn.runs import Runs
 from trimtab.replay.seen import Seen
 
@@ -47,15 +48,14 @@ class Judged:
 def judge(names: Sequence[str], blocks: Sequence[Sequence[Seen]], alpha: float, *, these: bool = False) -> Judged:
     """Judge whole requests together; `names` are those of the arms and then of every request.
 
-    `these`: as if there were no other requests (see `on_these`); for one look, when every run was made.
+    `these`: as if there were no other requests; for one look, when every run was made.
     """
     control, candidate, *requests = names
     seen = [one for block in blocks for one in block]
     order = [block[0].job.request for block in blocks]
     runs = _runs(control, candidate, [requests[n] for n in order], blocks)
-    repeats = max((one.job.repeat + 1 for one in seen), default=1)
     try:
-        compared = compare(_apart(runs, seen, repeats) if these else runs, Settings(alpha=alpha, paired=True))
+        compared = compare(runs, Settings(alpha=alpha, paired=True, plan=Plan(len(requests), these)))
     except UsageError:
         compared = None
     verdict = compared.verdict if compared else _nothing(seen, alpha)
@@ -93,7 +93,7 @@ def on_these(judged: Judged) -> float:
 
     Every repeat is a pair of its own. Given its request a repeat is independent of all others, so the expected product of
     1 + x * score is the product of 1 + x * difference over requests, which is at most 1 where the differences add up to 0 (the
-    geometric mean is at most the arithmetic). It says nothing of other requests, so no verdict rests on it.
+    geometric mean is at most the arithmetic). No verdict rests on it: `learn.planned` is sharper.
     """
     scores: list[float] = []
     for request in judged.requests:
@@ -126,13 +126,6 @@ def _runs(control: str, candidate: str, units: Sequence[str], blocks: Sequence[S
         ordered=True,
         warnings=[],
     )
-
-
-def _apart(runs: Runs, seen: Sequence[Seen], repeats: int) -> Runs:
-    # Every repeat is a pair of its own. `seen` is in the order of the runs.
-    repeat = np.array([one.job.repeat for one in seen], dtype=np.int64)
-    units = [f"{name}/{n}" for name in runs.units for n in range(repeats)]
-    return replace(runs, units=units, unit=runs.unit * repeats + repeat)
 
 
 def _nothing(seen: Sequence[Seen], alpha: float) -> Verdict:

@@ -26,6 +26,7 @@ def report(replay: Replay, played: Played) -> dict[str, Any]:
     """Give everything under its documented name."""
     judged = played.judged
     compared = judged.compared.json() if judged.compared else {}
+    planned = judged.compared.effect.planned if judged.compared else None
     return {
         "verdict": judged.verdict.verdict,
         "reason": judged.verdict.reason,
@@ -38,6 +39,8 @@ def report(replay: Replay, played: Played) -> dict[str, Any]:
         "interval": compared.get("interval"),
         "e_value": compared.get("e_value"),
         "p_value": compared.get("p_value"),
+        "p_value_these_requests": planned.p_these if planned else None,
+        "p_value_like_these": planned.p_like if planned else None,
         "e_value_these_requests": None if played.stopped else on_these(judged),
         "arms": {name: _arm(replay, judged, number) for number, name in enumerate(NAMES)},
         "changed": [asdict(change) for change in judged.changed],
