@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN = .venv/bin
 STAMP = .venv/.installed
 
-.PHONY: setup demo test lint format lock
+.PHONY: setup demo test lint format lock prices
 
 setup: $(STAMP)
 
@@ -33,5 +33,9 @@ format: setup
 lock:
 	uv pip compile --universal --python-version 3.11 pyproject.toml --extra openai --extra learn --group dev \
 		--no-emit-index-url --no-header --generate-hashes -o requirements.lock
+
+# After an update of genai-prices: writes what it says of the big vendors' models, which most commands read instead of it.
+prices: setup
+	$(BIN)/python -c "from trimtab.models.genai import write; write()"
 
 -include bench/bench.mk

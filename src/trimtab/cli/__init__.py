@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import click
 
+from trimtab.cli.lazy import Lazy
 from trimtab.core.errors import RunError, TrimtabError
 
 _COMMANDS = {
@@ -24,29 +24,22 @@ _COMMANDS = {
     "experiment": "Compare two role maps on live runs: plan, start, read, stop.",
     "compare": "Say whether one arm of a table of runs is better: ship, stop or undecided.",
     "replay": "Run requests again on another role map, where nothing is real, and compare.",
+    "cost": "What runs cost, what another model would cost, and what a failure may cost before that pays.",
+    "watch": "Look for spikes, chronic burn and other trouble, and tell somebody.",
+    "models": "List models with prices and retirement dates, and check those the policy names.",
+    "terminal": "The Claude Code terminal: which model it really runs, what it used, set, lock and undo.",
+    "doctor": "Look at this host and say what is wrong and which command mends it; changes nothing.",
     "simulate": "Serve simulated models on loopback, as the Messages API does.",
 }
 FINE, NOT_FINE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
-class _Lazy(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        del ctx
-        return list(_COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        del ctx
-        if cmd_name not in _COMMANDS:
-            return None
-        return getattr(importlib.import_module(f"trimtab.cli.{cmd_name}"), cmd_name)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        del ctx
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_COMMANDS.items()))
-
-
-@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Lazy,
+    one_line=_COMMANDS,
+    prefix="trimtab.cli.",
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(package_name="trimtab")
 def cli() -> None:
     """Run agents durably, and decide by measurement which model plays which role."""

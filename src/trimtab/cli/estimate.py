@@ -11,7 +11,7 @@ from typing import Any
 from trimtab.core.plan import Subtask
 from trimtab.core.usage import Usage
 from trimtab.core.values import dumps
-from trimtab.models.catalogue import GenaiPrices
+from trimtab.models.catalogue import Catalogue
 from trimtab.run import prompt
 from trimtab.run.workflow import Workflow
 
@@ -53,4 +53,4 @@ def estimate(workflow: Workflow[Any, Any], model: str, book: Iterable[Mapping[st
             shown = prompt.specialist_system(specialist) + offered + prompt.subtask_message(subtask, subtask.inputs)
             calls, into, out = calls + 1, into + len(shown), out + len(dumps(subtask.inputs))
     usage = Usage(input=round(into / BYTES_PER_TOKEN), output=round(out / BYTES_PER_TOKEN))
-    return Estimate(calls, usage, GenaiPrices().cost(model, usage, datetime.now(UTC).date()))
+    return Estimate(calls, usage, Catalogue().cost(model, usage, datetime.now(UTC).date()))

@@ -131,20 +131,20 @@ def _experiments(loaded: Policy, environment: str, store: str | None) -> list[di
 
 
 def _see_that_dollars_can_be_counted(loaded: Policy, resolved: Sequence[Resolved]) -> None:
-    from trimtab.models.catalogue import GenaiPrices
+    from trimtab.models.catalogue import Catalogue
     from trimtab.policy.caps import refuse_unpriced
 
-    today = datetime.now(UTC).date()
+    prices, today = Catalogue(loaded.price_file), datetime.now(UTC).date()
     for there in resolved:
-        refuse_unpriced(there.environment, loaded.budgets.get(there.environment), there.choices, GenaiPrices(), today)
+        refuse_unpriced(there.environment, loaded.budgets.get(there.environment), there.choices, prices, today)
 
 
 def _unpriced(loaded: Policy, models: set[str]) -> list[str]:
-    from trimtab.models.catalogue import GenaiPrices
+    from trimtab.models.catalogue import Catalogue
 
     # A server of the user's own has models that nobody lists; a vendor's model that is in no list is likely misspelt.
     vendors = {name for name, provider in loaded.providers.items() if provider.base_url is None}
-    prices = GenaiPrices()
+    prices = Catalogue(loaded.price_file)
     asked = sorted(m for m in models if m.partition(":")[0] in vendors and not prices.known(m))
     return [f"{model!r} is in no price list: see that the name is right; its cost will be unknown" for model in asked]
 

@@ -207,11 +207,10 @@ def _played(made: Replay, simulated: Simulated | None, over: str, *, yes: bool) 
 
 
 def _say_cost(made: Replay, left: int, *, yes: bool) -> None:
-    from trimtab.models.catalogue import GenaiPrices
     from trimtab.replay.estimate import estimate
 
     app = made.app
-    told = estimate(app.store, app.environment, made.asked, made.arms, made.repeats, GenaiPrices())
+    told = estimate(app.store, app.environment, made.asked, made.arms, made.repeats, app.prices)
     cap = f", and never more than ${made.cap} in all" if made.cap is not None else ""
     runs = f"This asks the real providers: {left:,} runs"
     if told is None:

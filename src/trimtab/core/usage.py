@@ -40,3 +40,17 @@ def add_costs(costs: Iterable[Decimal | None]) -> Decimal | None:
             return None
         total += cost
     return total
+
+
+@dataclass(frozen=True, slots=True)
+class PromptLengths:
+    """How long the prompts of one role to one model were, in tokens, over some time.
+
+    `p95` is the length that 95 % of the `calls` do not exceed, `largest` the longest. `model` is `provider:full-id`.
+    """
+
+    role: str
+    model: str
+    calls: int
+    p95: int
+    largest: int
