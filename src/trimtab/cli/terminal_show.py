@@ -1,0 +1,86 @@
+"""`trimtab terminal show`: the model a fresh session runs here, and what loses to it; reads files, changes nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import click
+
+from trimtab.core.finding import Finding
+from trimtab.terminal.place import Place
+from trimtab.terminal.resolve import Resolution, resolve
+from trimtab.terminal.versions import installed, numbers
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def place_options(command: F) -> F:
+    """Add the options that say where a session starts, and how."""
+    for option in (
+        click.option("--settings", metavar="FILE", help="As the terminal's --settings: a file, or JSON."),
+        click.option("--model", "flag", metavar="MODEL", help="As the terminal's --model."),
+        click.option("--project", metavar="DIR", help="The project's folder.  [default: where you are]"),
+        click.option("--home", metavar="DIR", help="The home whose settings count.  [default: yours]"),
+    ):
+        command = option(command)
+    return command
+
+
+@click.command()
+@place_options
+@click.option("--cli-version", metavar="V", help="The terminal's version.  [default: the installed one]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def show(
+    home: str | None,
+    project: str | None,
+    flag: str | None,
+    settings: str | None,
+    cli_version: str | None,
+    as_json: bool,
+) -> int:
+    """Show the model a fresh session would run here, where it comes from, and every layer that loses.
+
+    Leaves with 1 where something is wrong that makes settings do other than they say.
+    """
+    if cli_version is not None and numbers(cli_version) is None:
+        raise click.UsageError(f"--cli-version: expected a version such as 2.1.330, not {cli_version!r}")
+    place = Place.here(home, project)
+    found = resolve(place, cli_version or installed(env=place.env)[1], flag, settings)
+    click.echo(json.dumps(asdict(found), indent=2, ensure_ascii=False) if as_json else "\n".join(_lines(found)))
+    return 1 if any(problem.weight == "error" for problem in found.problems) else 0
+
+
+def problem_lines(problems: Sequence[Finding]) -> Iterator[str]:
+    """Write findings, each with the next thing to do."""
+    for problem in problems:
+        at = f"{problem.where}: " if problem.where else ""
+        yield f"{problem.weight}: {at}{problem.what}"
+        if problem.why:
+            yield f"  {problem.why}"
+        if problem.mend:
+            yield f"  hint: {problem.mend}"
+
+
+def _lines(found: Resolution) -> Iterator[str]:
+    yield f"model    {found.model or 'none: no session starts'}"
+    yield f"from     {found.source}{f', key {found.key}' if found.key else ''}"
+    yield f"version  {found.cli_version}"
+    yield ""
+    lost = [layer for layer in found.layers if layer.lost and (layer.value is not None or layer.file)]
+    if lost:
+        yield "what loses, the strongest first"
+        for layer in lost:
+            said = "" if layer.value is None else f" = {layer.value!r}"
+            yield f"  {layer.layer:<24} {layer.key}{said}: {layer.lost}{f' ({layer.file})' if layer.file else ''}"
+        yield ""
+    if found.resumed is not None:
+        yield f"resumed  {found.resumed.model} ({found.resumed.why}; session {found.resumed.session})"
+    for agent in found.subagents:
+        yield f"subagent {agent.name}: {agent.model} ({agent.source})"
+    yield "aliases  " + ", ".join(f"{alias} = {model}" for alias, model in found.aliases.items())
+    if found.problems:
+        yield ""
+        yield from problem_lines(found.problems)

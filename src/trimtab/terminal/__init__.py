@@ -1,0 +1,1 @@
+"""The Claude Code terminal: its settings, its requests, its transcripts."""

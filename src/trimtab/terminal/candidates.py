@@ -1,0 +1,109 @@
+"""Every layer that may name the model of a fresh session, the strongest first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trimtab.terminal.agents import read_agents
+from trimtab.terminal.layers import File, Layers
+from trimtab.terminal.place import Place
+from trimtab.terminal.settings import Scope
+from trimtab.terminal.versions import Known
+
+_FILES: tuple[tuple[Scope, str], ...] = (
+    ("managed", "managed"),
+    ("flag", "--settings"),
+    ("local", "local"),
+    ("project", "project"),
+    ("user", "user"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What one layer says of the model (None: nothing); `lost` says why it cannot count whatever the others say."""
+
+    layer: str
+    file: str
+    key: str
+    value: str | None
+    lost: str = ""
+
+    @property
+    def counts(self) -> bool:
+        """Whether this layer decides where no stronger one does."""
+        return self.value is not None and not self.lost
+
+    @property
+    def where(self) -> str:
+        """Name the layer, with its file."""
+        return f"{self.layer}: {self.file}" if self.file else self.layer
+
+
+def candidates(layers: Layers, place: Place, env: Mapping[str, str], flag: str | None, known: Known) -> list[Candidate]:
+    """Give the layers in the order in which they count."""
+    found = [Candidate("flag", "", "--model", flag, "means: the default" if flag == "default" else "")]
+    found.append(_agent(layers, place))
+    found.append(_variable("ANTHROPIC_MODEL", layers, env))
+    settled = False
+    for scope, name in _FILES:
+        for file in reversed(layers.of(scope)):
+            value = file.values.get("model")
+            text = value if isinstance(value, str) else None
+            lost = file.dropped
+            if scope == "user" and text is not None and text.strip().lower() == "sonnet[1m]" and known.sonnet_long:
+                # On its first start this version writes what the alias once meant into the person's file.
+                text = known.sonnet_long
+            if text == "" and not settled:
+                lost = "empty: means the default"
+            found.append(Candidate(name, file.path, "model", text, lost))
+            settled = settled or text is not None
+        if not layers.of(scope):
+            found.append(Candidate(name, "", "model", None, "no such file"))
+    default = _variable("ANTHROPIC_DEFAULT_MODEL", layers, env)
+    if not known.default_key:
+        default = Candidate(
+            default.layer, default.file, default.key, default.value, f"{known.version} does not read it"
+        )
+    found.append(default)
+    found.append(Candidate("built-in", "", "", "default"))
+    return _stopped(found)
+
+
+def _stopped(found: list[Candidate]) -> list[Candidate]:
+    """An explicit default at some layer hides every weaker layer that names a model."""
+    told: list[Candidate] = []
+    hides = ""
+    for candidate in found:
+        hidden = (
+            hides and candidate.layer not in {"ANTHROPIC_DEFAULT_MODEL", "built-in"} and candidate.value is not None
+        )
+        if hidden and not candidate.lost:
+            told.append(
+                Candidate(candidate.layer, candidate.file, candidate.key, candidate.value, f"overridden by {hides}")
+            )
+        else:
+            told.append(candidate)
+        if not hides and candidate.lost.startswith(("means: ", "empty: ")):
+            hides = candidate.where
+    return told
+
+
+def _agent(layers: Layers, place: Place) -> Candidate:
+    named = layers.strongest("agent")
+    if not isinstance(named, str) or not named:
+        return Candidate("agent", "", "agent", None, "no agent is set")
+    agent = read_agents(place.agents).get(named)
+    said = agent.said if agent is not None else None
+    inherits = said is None or said.strip().lower() == "inherit"
+    return Candidate("agent", agent.file if agent else "", "model", None if inherits else said)
+
+
+def _variable(name: str, layers: Layers, env: Mapping[str, str]) -> Candidate:
+    held = layers.env().get(name)
+    value = env.get(name) or None
+    if held is not None:
+        file: File = held[1]
+        return Candidate(name, file.path, f"env.{name}", value)
+    return Candidate(name, "", name, value)

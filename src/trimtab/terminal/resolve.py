@@ -1,0 +1,212 @@
+"""Says which model a fresh session would run, which key of which file decides it, and why every other layer loses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import cast
+
+from trimtab.core.finding import Finding
+from trimtab.terminal.agents import AgentModel, agent_model, read_agents
+from trimtab.terminal.allow import Lists, read_lists
+from trimtab.terminal.candidates import Candidate, candidates
+from trimtab.terminal.layers import Layers, read_layers
+from trimtab.terminal.names import ALIASES, Names, plain
+from trimtab.terminal.place import Place
+from trimtab.terminal.sessions import Resumed, last_model
+from trimtab.terminal.versions import MEASURED, NEWEST, nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer that says something: where it stands, what it says, and why it does not decide (empty: it does)."""
+
+    layer: str
+    file: str
+    key: str
+    value: str | None
+    lost: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """What the settings of a place come to.
+
+    model:     the id in the request of a fresh session; empty where none would start (`runs` is false).
+    source:    the layer that decides, with its file; key: the key there.
+    layers:    every layer in order, the strongest first, each with why it lost.
+    resumed:   what a session that is continued would run; None where there is none.
+    """
+
+    model: str
+    source: str
+    key: str
+    layers: tuple[Layer, ...]
+    problems: tuple[Finding, ...]
+    cli_version: str
+    resumed: Resumed | None
+    subagents: tuple[AgentModel, ...]
+    aliases: Mapping[str, str]
+    runs: bool = True
+
+
+def resolve(place: Place, version: str | None, flag: str | None = None, settings: str | None = None) -> Resolution:
+    """Resolve a place as a version of the terminal does; `flag` is --model, `settings` is --settings.
+
+    Reads files, runs nothing, changes nothing. Precedence and aliases as measured (docs/decisions/0013-terminal.md).
+    """
+    known = nearest(version or NEWEST)
+    layers, env = _layers(place, settings, known.version)
+    names = Names(known, env)
+    lists = read_lists(layers, names)
+    asked = candidates(layers, place, env, flag, known)
+    plan = _mode(layers) == "plan"
+    model, decided, losses = _decide(asked, lists, plan=plan)
+    overridden = _override(layers, model, lists.names) if model else None
+    closed = [file for file in layers.files if file.closed]
+    runs = model is not None and not closed
+    sent = (overridden or model or "") if runs else ""
+    problems = [finding for file in layers.files for finding in file.problems]
+    problems += _remarks(sent, decided, lists, losses, version, runs=runs, closed=bool(closed))
+    return Resolution(
+        sent,
+        decided.where if decided else "",
+        decided.key if decided else "",
+        _told(asked, decided, losses),
+        tuple(problems),
+        version or NEWEST,
+        last_model(place.transcripts, asked, lists),
+        _subagents(place, sent, names, env, lists),
+        {alias: names.sent(alias) for alias in ALIASES},
+        runs,
+    )
+
+
+def _layers(place: Place, settings: str | None, version: str) -> tuple[Layers, dict[str, str]]:
+    layers = read_layers(place, settings, version)
+    block = layers.env()
+    moved = block.get("CLAUDE_CONFIG_DIR")
+    if moved is not None and moved[0] and Path(moved[0]) != place.folder:
+        # The terminal reads the person's settings again from where a block sends it.
+        there = replace(place, env={**place.env, "CLAUDE_CONFIG_DIR": moved[0]})
+        layers = read_layers(there, settings, version)
+    return layers, {**place.env, **{name: value for name, (value, _) in {**block, **layers.env()}.items()}}
+
+
+def _mode(layers: Layers) -> str:
+    for file in reversed(layers.files):
+        permissions = file.values.get("permissions")
+        if isinstance(permissions, dict):
+            mode = cast("dict[str, object]", permissions).get("defaultMode")
+            if isinstance(mode, str):
+                return mode
+    return "default"
+
+
+def _decide(
+    asked: list[Candidate], lists: Lists, *, plan: bool
+) -> tuple[str | None, Candidate | None, dict[Candidate, str]]:
+    """Take the strongest candidate; one that may not run leads to what its family may, or to the default."""
+    losses: dict[Candidate, str] = {}
+    first = next((candidate for candidate in asked if candidate.counts), None)
+    if first is not None and first.value is not None and first.layer not in {"built-in", "ANTHROPIC_DEFAULT_MODEL"}:
+        sent = lists.names.sent(first.value)
+        if lists.holds(first.value):
+            return _planned(first.value, sent, lists, plan=plan), first, losses
+        instead = lists.instead(first.value)
+        if instead is not None:
+            return instead, first, losses
+        losses[first] = f"{sent} is not allowed by availableModels or deniedModels"
+    model, decided = _default(asked, lists, losses)
+    return model, decided, losses
+
+
+def _planned(name: str, sent: str, lists: Lists, *, plan: bool) -> str:
+    other = lists.names.sent(name, plan=True) if plan else sent
+    return other if lists.allows(other) else sent
+
+
+def _default(asked: list[Candidate], lists: Lists, losses: dict[Candidate, str]) -> tuple[str | None, Candidate | None]:
+    for candidate in asked:
+        if candidate.layer == "ANTHROPIC_DEFAULT_MODEL" and candidate.counts and candidate.value is not None:
+            low = plain(candidate.value).lower()
+            if low in {"default", "inherit", "haiku", "opusplan", ""}:
+                losses[candidate] = f"{low!r} does not count here"
+            elif lists.flagged or not lists.allows(lists.names.sent(candidate.value)):
+                losses[candidate] = "not in availableModels"
+            else:
+                return lists.names.sent(candidate.value), candidate
+    # The variable that repins the default may name an alias, which is looked at once more.
+    opus = lists.names.family("opus")
+    return lists.default(lists.names.sent(opus) if lists.names.is_alias(opus) else opus), asked[-1]
+
+
+def _override(layers: Layers, model: str, names: Names) -> str | None:
+    if not any(model in family for family in names.known.newest.values()):
+        return None
+    found: str | None = None
+    for file in layers.files:
+        block = file.values.get("modelOverrides")
+        if isinstance(block, dict):
+            to = cast("dict[str, object]", block).get(model)
+            found = to if isinstance(to, str) and to else found
+    return found
+
+
+def _told(asked: list[Candidate], decided: Candidate | None, losses: Mapping[Candidate, str]) -> tuple[Layer, ...]:
+    told: list[Layer] = []
+    above = True
+    for candidate in asked:
+        won = candidate == decided
+        lost = "" if won else losses.get(candidate) or candidate.lost
+        if not won and not lost:
+            by = decided.where if decided else "nothing"
+            lost = "not set" if candidate.value is None else f"overridden by {by}" if not above else "passed over"
+        told.append(Layer(candidate.layer, candidate.file, candidate.key, candidate.value, lost))
+        above = above and not won
+    return tuple(told)
+
+
+def _subagents(place: Place, parent: str, names: Names, env: Mapping[str, str], lists: Lists) -> tuple[AgentModel, ...]:
+    found = (agent_model(agent, parent, names, env) for agent in read_agents(place.agents).values())
+    return tuple(
+        agent
+        if not parent or agent.model == parent or lists.allows(agent.model)
+        else replace(agent, model=parent, source="parent, as its own is not in availableModels")
+        for agent in found
+    )
+
+
+def _remarks(
+    model: str,
+    decided: Candidate | None,
+    lists: Lists,
+    losses: Mapping[Candidate, str],
+    version: str | None,
+    *,
+    runs: bool,
+    closed: bool,
+) -> list[Finding]:
+    found: list[Finding] = []
+    if not runs and not closed:
+        why = "every model that the terminal could fall back to is denied"
+        found.append(Finding("no session starts", "deniedModels", why, "allow one model of a family", "error"))
+    for candidate, why in losses.items():
+        what = f"{candidate.value!r} does not run: {model or 'nothing'} does"
+        mend = "add the model to availableModels, or ask for one that is on it"
+        found.append(Finding(what, candidate.where, why, mend, "error"))
+    if runs and lists.allowed is not None and not lists.allows(model):
+        what = f"{model} runs though it is not in availableModels"
+        why = "the list alone does not hold for the default"
+        found.append(Finding(what, "availableModels", why, 'add "enforceAvailableModels": true', "warning"))
+    if decided is not None and decided.value and lists.names.is_alias(decided.value):
+        what = f"{decided.value!r} is an alias: it is {model} at this version, and another model at the next"
+        found.append(Finding(what, decided.where, "", f"name {model} in full", "note"))
+    if version is None:
+        what = f"no terminal is installed: taken to be {NEWEST}"
+        found.append(Finding(what, "", "", "trimtab terminal show --cli-version V", "warning"))
+    elif version not in MEASURED:
+        what = f"version {version} was not measured: taken to be as {nearest(version).version}"
+        found.append(Finding(what, "", f"measured at {', '.join(MEASURED)}", "trimtab terminal verify", "note"))
+    return found
