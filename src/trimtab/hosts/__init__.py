@@ -1,0 +1,1 @@
+"""Hosts: what they are set up to do, and what they do."""
