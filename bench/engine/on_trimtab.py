@@ -87,6 +87,9 @@ class Facts:
             cost=Decimal("0.003417"),
             simulated=False,
             at=now(),
+            host="bench.example",
+            price_list="genai-prices 0.2.3, trimtab prices 2026-11-23 0123456789abcdef",
+            cache_saved=Decimal(0),
         )
         return [call]
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from socket import gethostname
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 from uuid import uuid4
@@ -23,7 +24,7 @@ from trimtab.engine.handin import hand_in_run
 from trimtab.experiments import Running
 from trimtab.journal.reader import Journal
 from trimtab.journal.writer import SqliteFacts
-from trimtab.models.catalogue import GenaiPrices
+from trimtab.models.catalogue import Catalogue
 from trimtab.models.client import Provider, ProviderClient
 from trimtab.policy.assign import Drawn, every_arm
 from trimtab.policy.caps import refuse_unpriced
@@ -132,7 +133,7 @@ class App:
             raise DeclarationError("an app needs workflows of different names", hint="App(MyWorkflow(...), policy=...)")
         self.clock: Clock = clock or SystemClock()
         self._models = models
-        self._prices: PriceList = prices or GenaiPrices()
+        self.prices: PriceList = prices or Catalogue(self.policy.price_file)
         self._limits = limits or Limits()
         self._client: ProviderClient | None = None
         self._facts = SqliteFacts()
@@ -143,7 +144,7 @@ class App:
         budget = self.policy.budgets.get(environment)
         # A policy that cannot staff a workflow, in any arm, is refused here and not at the first request.
         for pin in self._pins():
-            refuse_unpriced(environment, budget, pin.roles, self._prices, pin.price_date)
+            refuse_unpriced(environment, budget, pin.roles, self.prices, pin.price_date)
         self.engine: EmbeddedEngine
 
     @property
@@ -175,13 +176,15 @@ class App:
         budgets = Budgets(self.policy.budgets)
         means = Means(
             models,
-            self._prices,
+            self.prices,
             self.clock,
             self._limits,
             asyncio.Semaphore(CALLS_AT_ONCE),
             budgets,
             self.credentials,
             self.secrets,
+            host=gethostname(),
+            price_list=self.prices.version,
         )
         self.engine = EmbeddedEngine(self.store, RunLoop(self.workflows, means), self._facts, self.clock)
         await self.engine.start()

@@ -38,6 +38,11 @@ class ModelClient(Protocol):
 class PriceList(Protocol):
     """Knows what tokens cost."""
 
+    @property
+    def version(self) -> str:
+        """Name it, so that a price can be reproduced: calls are written with it."""
+        ...
+
     def cost(self, model: str, usage: Usage, on: date) -> Decimal | None:
         """Give the dollars for `usage` of `provider:model` at the prices of day `on`; None where they are not known."""
         ...

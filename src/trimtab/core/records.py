@@ -72,7 +72,12 @@ class SubtaskFact:
 
 @dataclass(frozen=True, slots=True)
 class ModelCallFact:
-    """One attempt of one model call. `error_class` is empty when it was answered."""
+    """One attempt of one model call, made on `host`. `error_class` is empty when it was answered.
+
+    `cost` is at the prices of the run's `ExposureFact.price_date`, as `price_list` knew them when it was written; both are None
+    where that knew no price. `cache_saved` is what the same prompt would have cost uncached, less what it cost (negative where
+    writing to the cache cost more than reading from it saved).
+    """
 
     run_id: str
     step: str
@@ -94,6 +99,9 @@ class ModelCallFact:
     cost: Decimal | None
     simulated: bool
     at: datetime
+    host: str = ""
+    price_list: str | None = None
+    cache_saved: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +279,76 @@ class ScoreFact:
     at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class AlertFact:
+    """An alert moved: `state` is open, worse (its weight grew while it was open) or closed.
+
+    `cause` says what is wrong and where, the same as long as it is the same thing; `number` counts how often it was opened.
+    The newest line of a cause tells how it stands.
+    """
+
+    cause: str
+    number: int
+    state: str
+    weight: str
+    what: str
+    mend: str
+    evidence: Json
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFact:
+    """A line of telling one move of an alert over one channel: `outcome` is begun, accepted or failed.
+
+    Begun is durable before the channel is asked, so that two watches never tell the same thing at once. Accepted is for good.
+    """
+
+    cause: str
+    number: int
+    state: str
+    channel: str
+    attempt: int
+    outcome: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SpentFact:
+    """A clock hour of one environment that is over, added up for the watch (see `core.watched.Spent`); the calls say the same."""
+
+    environment: str
+    at: datetime
+    calls: int
+    usd: float
+    usd_squares: float
+    tokens: float
+    token_squares: float
+    unpriced: int
+    again: int
+    failed: int
+    runs: int
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SettledFact:
+    """The runs of an environment that first stood still in the clock hour (UTC) that begins `at`, added up for the watch.
+
+    `successes` are those with decomposition success. `usd` and `tokens` are of all their calls, `unpriced` counts runs with a call
+    of unknown price: their tokens count, what is not known of their dollars does not. Kept as they stand a day later.
+    """
+
+    environment: str
+    at: datetime
+    runs: int
+    successes: int
+    usd: float
+    tokens: float
+    unpriced: int
+
+
 Fact: TypeAlias = (
     RunFact
     | ExposureFact
@@ -287,4 +365,8 @@ Fact: TypeAlias = (
     | ScoreFact
     | AssignmentFact
     | ExperimentFact
+    | AlertFact
+    | DeliveryFact
+    | SpentFact
+    | SettledFact
 )

@@ -11,9 +11,11 @@ from typing import Any, TypeAlias
 
 from trimtab.core.outcome import Status
 from trimtab.core.records import (
+    AlertFact,
     AssignmentFact,
     BudgetFact,
     DecisionFact,
+    DeliveryFact,
     EffectFact,
     ExperimentFact,
     ExposureFact,
@@ -25,6 +27,8 @@ from trimtab.core.records import (
     RunFact,
     RungFact,
     ScoreFact,
+    SettledFact,
+    SpentFact,
     SubtaskFact,
     ToolCallFact,
 )
@@ -58,6 +62,10 @@ TABLES: dict[type[Fact], Table] = {
     ScoreFact: Table("score", ("run_id", "number")),
     AssignmentFact: Table("assignment", ("run_id", "experiment")),
     ExperimentFact: Table("experiment", ("name", "number")),
+    AlertFact: Table("alert", ("cause", "number", "state")),
+    DeliveryFact: Table("delivery", ("cause", "number", "state", "channel", "attempt", "outcome")),
+    SpentFact: Table("spent_hour", ("environment", "at")),
+    SettledFact: Table("settled_hour", ("environment", "at")),
 }
 
 
@@ -86,6 +94,11 @@ def _in_utc(at: datetime) -> datetime:
     return at.astimezone(UTC)
 
 
+def _plain(amount: Decimal) -> str:
+    # Never `1E-7`: SQL cuts amounts at their point.
+    return f"{amount:f}"
+
+
 def _or_none(convert: Convert) -> Convert:
     return lambda value: None if value is None else convert(value)
 
@@ -99,7 +112,7 @@ KEPT: dict[str, Kept] = {
     "Json": Kept(dumps, json.loads),
     "datetime": Kept(time_text, datetime.fromisoformat),
     "date": Kept(date.isoformat, date.fromisoformat),
-    "Decimal | None": Kept(_or_none(str), _or_none(Decimal)),
+    "Decimal | None": Kept(_or_none(_plain), _or_none(Decimal)),
     # `str`: SQLite would look for an adapter of every subclass it is given.
     "Status": Kept(str, Status),
     "Status | None": Kept(_or_none(str), _or_none(Status)),

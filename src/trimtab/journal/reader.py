@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Generator
+from collections.abc import Callable, Collection, Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import date, datetime
 from pathlib import Path
@@ -28,14 +30,17 @@ from trimtab.core.records import (
     SubtaskFact,
     ToolCallFact,
 )
-from trimtab.journal import balances, experiments, ledger, measures
-from trimtab.journal.columns import encodable
+from trimtab.core.traffic import Traffic
+from trimtab.core.usage import PromptLengths
+from trimtab.journal import balances, costs, experiments, ledger, measures, traffic
+from trimtab.journal.columns import encodable, time_text
 from trimtab.journal.detail import subtask_lines
 from trimtab.journal.lines import RUNNING, EffectDetail, EffectLine, HalfDone, HeldCall, RunDetail, RunLine
 from trimtab.journal.migrate import HAS_JOURNAL, pending, shipped
 from trimtab.journal.rows import ExactSum, held_call, query, run_facts, run_line
 
 F = TypeVar("F", bound=Fact)
+T = TypeVar("T")
 
 # Tried in this order; what one finds ends the search.
 _FINDERS = (
@@ -173,6 +178,69 @@ class Journal:
                 experiment=experiment,
             )
             return list(found)
+
+    def traffic(
+        self,
+        starts: Collection[int],
+        *,
+        by: Collection[str] = ("run", "role"),
+        since: datetime | None = None,
+        environment: str | None = None,
+        role: str | None = None,
+    ) -> Generator[Traffic]:
+        """Give what the runs accepted from `since` on used; see `traffic.traffic`."""
+        with self._explained():
+            yield from traffic.traffic(self._connection, starts, by=by, since=since, environment=environment, role=role)
+
+    def runs_since(self, since: datetime | None, environment: str | None = None) -> tuple[int, datetime | None]:
+        """Count the runs accepted from `since` on, and say when the first of them was."""
+        with self._explained():
+            return traffic.runs_since(self._connection, since, environment)
+
+    def costs(
+        self, by: Sequence[str] = (), *, period: costs.Period = costs.ALWAYS, environment: str | None = None
+    ) -> tuple[costs.Costs, costs.Costs]:
+        """Add up what the calls of a period cost by `by` (some of `costs.BY`): real calls, and simulated ones.
+
+        Runs are shared out to the processors, which SQLite keeps busy without Python; all of one run is of one moment.
+        Raises UsageError where there is nothing of that name to group by.
+        """
+        if unknown := [name for name in by if name not in costs.BY]:
+            expected = ", ".join(costs.BY)
+            raise UsageError(f"cannot group by {unknown[0]!r}", hint=f"--by takes {expected}; several with commas")
+
+        def add_up(share: tuple[str, str]) -> costs.Added:
+            with Journal(self.path) as own, own._explained(), own._one_moment():
+                return costs.add_up(own._connection, by, period, environment and encodable(environment), share)
+
+        with self._explained():
+            shares = costs.shares(self._connection, os.cpu_count() or 1)
+        with ThreadPoolExecutor(len(shares)) as pool:
+            first, *others = pool.map(add_up, shares)
+        for other in others:
+            first.add(other)
+        return first.costs(simulated=False), first.costs(simulated=True)
+
+    def environments(self) -> list[str]:
+        """Give the environments there are runs of."""
+        with self._explained():
+            return [name for (name,) in self._connection.execute("SELECT DISTINCT environment FROM run ORDER BY 1")]
+
+    def days(self) -> tuple[date | None, date | None]:
+        """Give the first and the last UTC day on which a model was called."""
+        with self._explained():
+            return costs.days(self._connection)
+
+    def prompt_lengths(self, since: datetime, over: int = 1) -> list[PromptLengths]:
+        """Say how long the prompts sent from `since` on were, for each role and model with one of `over` tokens or more."""
+        with self._explained():
+            rows = self._connection.execute(query("prompt_lengths"), {"since": time_text(since), "over": over})
+            return [PromptLengths(role, model, calls, p95, largest) for role, model, calls, p95, largest in rows]
+
+    def read(self, reading: Callable[[sqlite3.Connection], T]) -> T:
+        """Read with a function of this package, all of it at one moment."""
+        with self._explained(), self._one_moment():
+            return reading(self._connection)
 
     def paused(self) -> dict[str, int]:
         """Count the runs of each environment that stand still because a cap was reached."""

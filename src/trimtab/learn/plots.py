@@ -78,13 +78,14 @@ def spreads(compared: Comparison) -> list[Spread]:
     return found
 
 
-def _styled() -> AbstractContextManager[None]:
+def styled() -> AbstractContextManager[None]:
+    """Draw as all of trimtab's plots are drawn."""
     return mpl.rc_context(_STYLE)  # pyright: ignore[reportArgumentType]  # it wants every key as a literal
 
 
 def over_time(compared: Comparison) -> Figure:
     """Draw the interval and the e-value as the runs came in."""
-    with _styled():
+    with styled():
         figure = Figure(figsize=(7.6, 5.4))
         upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
         _over_time(upper, lower, compared)
@@ -93,7 +94,7 @@ def over_time(compared: Comparison) -> Figure:
 
 def quantiles(compared: Comparison, spread: Spread) -> Figure:
     """Draw the quantiles of one spread."""
-    with _styled():
+    with styled():
         figure = Figure(figsize=(7.6, 3.6))
         _quantiles(figure.subplots(), compared, spread)
         return figure
@@ -101,7 +102,7 @@ def quantiles(compared: Comparison, spread: Spread) -> Figure:
 
 def everything(compared: Comparison) -> Figure:
     """Draw all plots on one sheet, with the verdict above them."""
-    with _styled():
+    with styled():
         shown = spreads(compared)
         figure = Figure(figsize=(8, 6.4 + 3.4 * len(shown)))
         axes: Sequence[Axes] = figure.subplots(2 + len(shown), 1, height_ratios=[3, 2, *[3] * len(shown)])  # pyright: ignore[reportAssignmentType]  # as many axes as ratios
@@ -117,7 +118,7 @@ def everything(compared: Comparison) -> Figure:
 
 def svg(figure: Figure) -> str:
     """Write a figure to stand inside a page."""
-    with _styled():
+    with styled():
         written = BytesIO()
         figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
     text = written.getvalue().decode().replace(INK, "currentColor")
@@ -126,7 +127,7 @@ def svg(figure: Figure) -> str:
 
 def png(figure: Figure) -> bytes:
     """Write a figure as a picture."""
-    with _styled():
+    with styled():
         written = BytesIO()
         figure.savefig(written, format="png", dpi=150, facecolor="white")
     return written.getvalue()
@@ -136,7 +137,8 @@ def _over_time(upper: Axes, lower: Axes, compared: Comparison) -> None:
     seen = trace(compared)
     colour = WORDS[compared.verdict.verdict]
     _interval(upper, seen, colour, 1 - compared.verdict.shares.goal)
-    _evidence(lower, seen, colour, 1 / compared.verdict.shares.goal)
+    before = " before the planned end" if compared.effect.planned else ""
+    _evidence(lower, seen, colour, 1 / compared.verdict.shares.goal, before)
     upper.tick_params(labelbottom=False)
     for axes in (upper, lower):
         axes.set_xlim(0, float(seen.at[-1]))
@@ -166,10 +168,11 @@ def _interval(axes: Axes, seen: Trace, colour: str, level: float) -> None:
     )
 
 
-def _evidence(axes: Axes, seen: Trace, colour: str, needed: float) -> None:
+def _evidence(axes: Axes, seen: Trace, colour: str, needed: float, before: str) -> None:
     axes.plot(seen.at, seen.e_value, color=colour, linewidth=2)
     axes.axhline(needed, color=INK, linewidth=1, linestyle=(0, (5, 3)))
-    axes.annotate(f"decides at {needed:.4g}", (float(seen.at[0]), needed), (2, 3), textcoords="offset points", size=9)
+    decides = f"decides{before} at {needed:.4g}"
+    axes.annotate(decides, (float(seen.at[0]), needed), (2, 3), textcoords="offset points", size=9)
     axes.axhline(1, color=INK, linewidth=0.6, alpha=0.5)
     axes.set_yscale("log")
     axes.set_ylim(max(min(0.1, float(seen.e_value.min()) / 2), 1e-6), max(needed * 4, float(seen.e_value.max()) * 3))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
+from socket import gethostname
 
 from trimtab.app import CALLS_AT_ONCE, App, run_id_of
 from trimtab.core.errors import UsageError
@@ -19,7 +20,6 @@ from trimtab.core.values import Json, digest, dumps
 from trimtab.engine.embedded import EmbeddedEngine
 from trimtab.journal.reader import Journal
 from trimtab.journal.writer import SqliteFacts
-from trimtab.models.catalogue import GenaiPrices
 from trimtab.policy.caps import refuse_unpriced
 from trimtab.policy.spec import BudgetSpec, Caps
 from trimtab.replay.arms import NAMES, Arm
@@ -188,7 +188,7 @@ class _Play:
         app = replay.app
         means = Means(
             client,
-            GenaiPrices(),
+            app.prices,
             app.clock,
             Limits(),
             asyncio.Semaphore(CALLS_AT_ONCE),
@@ -196,6 +196,8 @@ class _Play:
             # A lease that lapses today says nothing of a model.
             {name: Credential(name) for name in app.needs_credential},
             app.secrets,
+            host=gethostname(),
+            price_list=app.prices.version,
         )
         player = Player(replay.stage, self._asked(), means)
         engine = EmbeddedEngine(replay.store, player, SqliteFacts(), app.clock)
@@ -213,7 +215,7 @@ class _Play:
         for arm in replay.arms if replay.cap is not None else ():
             for pin in arm.pins.values():
                 spec = BudgetSpec(Caps(usd_per_day=replay.cap))
-                refuse_unpriced(app.environment, spec, pin.roles, GenaiPrices(), pin.price_date)
+                refuse_unpriced(app.environment, spec, pin.roles, app.prices, pin.price_date)
         return ReplayBudgets(app.environment, app.policy.budgets.get(app.environment), replay.cap, app.clock)
 
     def _load(self, budgets: ReplayBudgets) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, TypeAlias
 
 from trimtab.core.messages import ModelAnswer, ModelCall, ModelFault, Said, ToolUse
 from trimtab.core.outcome import Status
-from trimtab.core.ports import Worked
+from trimtab.core.ports import PriceList, Worked
 from trimtab.core.records import Fact, ModelCallFact, RungFact
+from trimtab.core.usage import Usage
 from trimtab.core.values import Json
 from trimtab.run.budget import Refused
 from trimtab.run.scope import Scope
@@ -150,8 +152,9 @@ class Question:
     def _fact(  # noqa: PLR0917 - one fact, one place where it is made
         self, step: str, attempt: int, model: str, answer: ModelAnswer | ModelFault, latency_ms: float, at: datetime
     ) -> ModelCallFact:
-        usage = answer.usage
+        usage, means, on = answer.usage, self.scope.means, self.scope.pin.price_date
         fault = answer if isinstance(answer, ModelFault) else None
+        cost = means.prices.cost(model, usage, on)
         return ModelCallFact(
             run_id=self.scope.run_id,
             step=step,
@@ -170,10 +173,21 @@ class Question:
             error_class=fault.error_class if fault else "",
             error=fault.message if fault else "",
             latency_ms=latency_ms,
-            cost=self.scope.means.prices.cost(model, usage, self.scope.pin.price_date),
+            cost=cost,
             simulated=answer.simulated,
             at=at,
+            host=means.host,
+            price_list=None if cost is None else means.price_list,
+            cache_saved=_saved(means.prices, model, usage, on, cost),
         )
+
+
+def _saved(prices: PriceList, model: str, usage: Usage, on: date, cost: Decimal | None) -> Decimal | None:
+    """Say what the cache saved a call: the price of the same prompt, all of it plain input, less its own."""
+    if cost is None or usage.prompt == usage.input:
+        return None if cost is None else Decimal(0)
+    plain = prices.cost(model, Usage(input=usage.prompt, output=usage.output), on)
+    return None if plain is None else plain - cost
 
 
 def _usable(answer: ModelAnswer | ModelFault) -> ModelAnswer | ModelFault:

@@ -25,7 +25,10 @@ SETTLE = "settle/"
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What the app gives to every run. `secrets` are values that no message may carry, and nothing may show."""
+    """What the app gives to every run. `secrets` are values that no message may carry, and nothing may show.
+
+    `host` is where this is, and `price_list` the version of `prices`, both as each model call is written with them.
+    """
 
     models: ModelClient
     prices: PriceList
@@ -36,6 +39,8 @@ class Means:
     credentials: Mapping[str, Credential] = field(default_factory=dict[str, Credential])
     secrets: tuple[str, ...] = field(default=(), repr=False)
     tools: Toolbox = field(default_factory=OwnTools)
+    host: str = ""
+    price_list: str = ""
 
 
 @dataclass(frozen=True, slots=True)

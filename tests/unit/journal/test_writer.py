@@ -15,9 +15,11 @@ from hypothesis import strategies as st
 from trimtab.core.outcome import Status
 from trimtab.core.ports import FactWriter
 from trimtab.core.records import (
+    AlertFact,
     AssignmentFact,
     BudgetFact,
     DecisionFact,
+    DeliveryFact,
     EffectFact,
     ExperimentFact,
     ExposureFact,
@@ -29,6 +31,8 @@ from trimtab.core.records import (
     RunFact,
     RungFact,
     ScoreFact,
+    SettledFact,
+    SpentFact,
     SubtaskFact,
     ToolCallFact,
 )
@@ -42,6 +46,7 @@ CALL = ModelCallFact(
     requested_model="p:big", response_model="big-1", response_id="id",
     input_tokens=10, output_tokens=5, cache_read_tokens=3, cache_write_5m_tokens=2, cache_write_1h_tokens=1,
     stop_reason="end", error_class="", error="", latency_ms=12.5, cost=Decimal("0.10"), simulated=True, at=AT,
+    host="alpha", price_list="prices 1", cache_saved=Decimal("-1E-7"),
 )  # fmt: skip
 TOOL = ToolCallFact(
     run_id="r1", step="a/tool/0", role="payment", subtask="a", tool="charge", effect="reversible", idempotency_key="r1/a/0",
@@ -67,6 +72,10 @@ FACTS: list[Fact] = [
     ScoreFact("r1", 0, ["takings told to the crew"], "olga", AT),
     AssignmentFact("r1", "bigger", "control", 0.9, 0.1),
     ExperimentFact("bigger", 0, "running", 0.1, {"goal": "asks"}, "olga", "", AT),
+    AlertFact("spend_spike/local", 0, "open", "error", "local spent", "trimtab cost report", {"ratio": 3.1}, AT),
+    DeliveryFact("spend_spike/local", 0, "open", "hook", 1, "failed", "status 500", AT),
+    SpentFact("local", AT, 3, 0.5, 0.1, 300.0, 3e4, 1, 2, 0, 2, simulated=True),
+    SettledFact("local", AT, 2, 1, 0.5, 300.0, 1),
 ]
 
 
@@ -126,6 +135,9 @@ def test_values_are_kept_as_the_schema_says(connection: sqlite3.Connection):
             "0.10",
             1,
             at,
+            "alpha",
+            "prices 1",
+            "-0.0000001",
         ),
         (
             "r1",
@@ -152,6 +164,10 @@ def test_values_are_kept_as_the_schema_says(connection: sqlite3.Connection):
         ("r1", 0, '["takings told to the crew"]', "olga", at),
         ("r1", "bigger", "control", 0.9, 0.1),
         ("bigger", 0, "running", 0.1, '{"goal":"asks"}', "olga", "", at),
+        ("spend_spike/local", 0, "open", "error", "local spent", "trimtab cost report", '{"ratio":3.1}', at),
+        ("spend_spike/local", 0, "open", "hook", 1, "failed", "status 500", at),
+        ("local", at, 3, 0.5, 0.1, 300.0, 3e4, 1, 2, 0, 2, 1),
+        ("local", at, 2, 1, 0.5, 300.0, 1),
     ]
 
 
