@@ -26,6 +26,7 @@ def worker(factory: str | None, policy_file: str, environment: str, store: str |
 
 
 async def _work(app: App, *, as_json: bool) -> None:
+    from trimtab.alerts.watch import keep_watching
     from trimtab.cli.show import print_json
 
     stop = asyncio.Event()
@@ -40,7 +41,10 @@ async def _work(app: App, *, as_json: bool) -> None:
         where = f"{app.store}, environment {app.environment}, {waiting} unfinished runs"
         click.echo(f"working on {', '.join(names)} in {where}; stop with Ctrl-C", err=True)
         stopped = asyncio.ensure_future(stop.wait())
+        watching = asyncio.ensure_future(keep_watching(app.store, app.policy, app.clock))
         await asyncio.wait([stopped, app.engine.broken], return_when=asyncio.FIRST_COMPLETED)
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
         if app.engine.broken.done():
             app.engine.broken.result()  # raises what broke
     click.echo("stopped; unfinished runs go on at the next start", err=True)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, date, datetime, time
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from trimtab.core.errors import PolicyError
 from trimtab.core.pin import ORCHESTRATOR
 from trimtab.core.values import digest
-from trimtab.policy import experiment
+from trimtab.policy import alerts, experiment
 from trimtab.policy.caps import NAMES
 from trimtab.policy.problems import KeyPath, Problem, refusal, unknown
 from trimtab.policy.shape import FILE, prune
@@ -30,41 +27,22 @@ from trimtab.policy.spec import (
     Policy,
     ProviderSpec,
     RoleSpec,
+    TerminalSpec,
 )
+from trimtab.policy.toml import read_tables, read_text
 
 _LARGEST_PROMPT = 200_000
-_POSITION = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)", re.DOTALL)
 
 
 def load(path: str | Path) -> Policy:
     """Read a policy file. Raises PolicyError with everything that is wrong with it."""
-    source = str(path)
-    try:
-        content = Path(path).read_bytes()
-    except FileNotFoundError:
-        hint = "write one with the sections [models] and [roles], or give the path of yours"
-        raise PolicyError(f"{source}: no such file", hint=hint) from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise PolicyError(f"{source}: cannot be read: {reason}", hint="check the path and who may read it") from None
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise PolicyError(f"{source}: line {line}: not UTF-8 text", hint="save the file as UTF-8") from None
-    return parse(text, source)
+    hint = "write one with the sections [models] and [roles], or give the path of yours"
+    return parse(read_text(Path(path), hint=hint), str(path))
 
 
 def parse(text: str, source: str = "trimtab.toml") -> Policy:
     """Read a policy from text; `source` is the path that errors name. Raises PolicyError."""
-    try:
-        content = tomllib.loads(text, parse_float=_number)
-    except tomllib.TOMLDecodeError as error:
-        hint = "the file is TOML, see https://toml.io"
-        raise PolicyError(f"{source}: {_place(str(error), text)}", hint=hint) from None
-    except (ValueError, RecursionError):
-        # A number of thousands of digits, a list in a list in a list: tomllib leaves these to Python.
-        raise PolicyError(f"{source}: a value is too long or too deep to be read", hint="take it out") from None
+    content = read_tables(text, source)
     found: list[Problem] = []
     kept = prune(FILE, content, (), found)
     found += _dangling(kept, content)
@@ -99,23 +77,6 @@ def check(policy: Policy, roles: Collection[str]) -> None:
         raise refusal(policy.source, found)
 
 
-def _number(text: str) -> Decimal | float:
-    # Money is exact; a number that no Decimal can hold is no sum of money either, and is refused as one.
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        return float(text)
-
-
-def _place(said: str, text: str) -> str:
-    match = _POSITION.fullmatch(said)
-    if match is None:
-        return said
-    line = match["line"] or max(1, len(text.splitlines()))
-    column = f", column {match['column']}" if match["column"] else ""
-    return f"line {line}{column}: {match['what']}"
-
-
 def _dangling(kept: Mapping[str, Any], content: Mapping[str, Any]) -> Iterator[Problem]:
     # Names come from the whole content: an entry that is wrong is one problem, not one more for each use of it.
     aliases, providers = _names(content, "models"), {*_names(content, "providers"), *BUILT_IN}
@@ -133,6 +94,7 @@ def _dangling(kept: Mapping[str, Any], content: Mapping[str, Any]) -> Iterator[P
         if name not in environments:
             yield Problem(("budgets", name), *unknown("environment", name, environments))
     yield from experiment.problems(kept, content, environments)
+    yield from alerts.problems(kept, content, environments)
     for name in kept.get("providers", {}):
         if name not in BUILT_IN and "kind" not in content["providers"][name]:
             kinds = " or ".join(f'"{kind}"' for kind in KINDS)
@@ -228,6 +190,8 @@ def _policy(kept: Mapping[str, Any], source: str, named: str) -> Policy:
         budgets={name: _budget(table) for name, table in kept.get("budgets", {}).items()},
         credentials={name: _credential(name, table) for name, table in kept.get("credentials", {}).items()},
         experiments=experiment.specs(kept, _roles),
+        terminal=TerminalSpec(**kept.get("terminal", {})),
+        alerts=alerts.alerts_spec(kept),
     )
 
 

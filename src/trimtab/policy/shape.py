@@ -9,8 +9,9 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, TypeAlias, cast
 
+from trimtab.policy.alerts_spec import CHANNEL_KINDS
 from trimtab.policy.problems import KeyPath, Problem, shown, unknown
-from trimtab.policy.spec import EFFORTS, KINDS, METRICS, MOST_MAX_TOKENS, Caps
+from trimtab.policy.spec import EFFORTS, KINDS, METRICS, MOST_MAX_TOKENS, TERMINAL_SCOPES, Caps
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,8 @@ _CREDENTIAL = Table(
 )
 
 _METRIC = _one_of(METRICS)
-_DURATION = _text('a time such as "90s", "30m", "12h" or "14d"', r"0*[1-9]\d{0,5}(\.\d{1,3})?[smhd]")
+_TIME = r"0*[1-9]\d{0,5}(\.\d{1,3})?[smhd]"
+TIME = _DURATION = _text('a time such as "90s", "30m", "12h" or "14d"', _TIME)
 _LIMIT = _text(
     'a change at most allowed, such as "+60%", "+1.5s", "-0.02" or "+0"', r"[+-]\d{1,9}(\.\d{1,9})?(%|s|ms)?"
 )
@@ -157,6 +159,59 @@ _EXPERIMENT = Table(
     }
 )
 
+# An alias means another model after an update, and this is compared with what really runs.
+_TERMINAL_MODEL = _text('a full id without its provider ("claude-sonnet-4-6")', r"claude-[A-Za-z0-9.-]+(\[1m\])?")
+
+_LINE = r"[^\x00-\x1f\x7f]+"
+_HEADER = _text("the name of a header", r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VARIABLE_NAME = _text("the name of the environment variable that holds it", _VARIABLE, secret=True)
+_ADDRESS = _text("an e-mail address", r"[^\s@\x00-\x1f\x7f]+@[^\s@\x00-\x1f\x7f]+")
+_ADDRESSES = Leaf(
+    "an e-mail address or a list of them", lambda value: _ADDRESS.fits(value) or _is_list(value, _ADDRESS.fits)
+)
+_URL = _text('a URL ("https://...")', r"https?://[^\s/\x00-\x1f\x7f][^\s\x00-\x1f\x7f]*", secret=True)
+_CHANNEL = Table(
+    {
+        "kind": _one_of(CHANNEL_KINDS),
+        "url": _URL,
+        "url_env": _VARIABLE_NAME,
+        "headers": Named(_HEADER, _text("text on one line", _LINE, secret=True)),
+        "headers_env": Named(_HEADER, _VARIABLE_NAME),
+        "host": _text("the name of a host", r"[A-Za-z0-9.:-]+"),
+        "port": Leaf("a port, 1 to 65535", lambda value: _is_whole(value) and cast("int", value) < 65536),  # noqa: PLR2004 - ports
+        "from": _ADDRESS,
+        "to": _ADDRESSES,
+        "user_env": _VARIABLE_NAME,
+        "password_env": _VARIABLE_NAME,
+        "tls": _one_of(("starttls", "tls", "none")),
+        "argv": Leaf(
+            "a list: the program, then its arguments", lambda value: _is_list(value, lambda part: isinstance(part, str))
+        ),
+        "timeout": _DURATION,
+    }
+)
+_PERCENT = Leaf("percent over 0, at most 100", lambda value: _is_share(value) or value == 100)  # noqa: PLR2004 - percent
+_MOST_TIMES = 1000
+_TIMES = Leaf(
+    f"a number of times over 1, at most {_MOST_TIMES}",
+    lambda value: _is_dollars(value) and 1 < cast("Decimal", value) <= _MOST_TIMES,
+)
+_ALERTS = Table(
+    {
+        "every": _text('a time such as "5m", or "never"', rf"{_TIME}|never"),
+        "quiet": _DURATION,
+        "environments": Leaf("a list of environments", lambda value: _is_list(value, _NAME.fits)),
+        "spike": _TIMES,
+        "usd_per_hour": Named(_NAME, _DOLLARS),
+        "usd_per_success": Named(_NAME, _DOLLARS),
+        "retries": _PERCENT,
+        "budget": _PERCENT,
+        "standing": _DURATION,
+        "silence": _DURATION,
+        "channels": Named(_ARM, _CHANNEL),
+    }
+)
+
 FILE = Table(
     {
         "app": Table(
@@ -165,6 +220,7 @@ FILE = Table(
                 "sandbox": _CALLABLE,
                 "score": _CALLABLE,
                 "store": _FILE,
+                "prices": _FILE,
             }
         ),
         "models": Named(_NAME, _MODEL_ID),
@@ -187,6 +243,8 @@ FILE = Table(
         "roles": _ROLES,
         "environments": Named(_NAME, Table({"roles": _ROLES})),
         "experiments": Named(_ARM, _EXPERIMENT),
+        "terminal": Table({"model": _TERMINAL_MODEL, "scope": _one_of(TERMINAL_SCOPES)}, some=True),
+        "alerts": _ALERTS,
         "rollouts": NotYet(),
         "budgets": Named(_NAME, _BUDGET),
         "credentials": Named(_NAME, _CREDENTIAL),

@@ -9,12 +9,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Literal
 
+from trimtab.policy.alerts_spec import AlertsSpec
+
 DEFAULT_ENVIRONMENT = "local"
 DEFAULT_ROLE = "default"
 DEFAULT_MAX_TOKENS = 8192
 MOST_MAX_TOKENS = 200_000
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 KINDS = ("anthropic", "openai")
+TERMINAL_SCOPES = ("user", "project", "local", "managed")
 METRICS = (
     "decomposition_success",
     "tokens_per_success",
@@ -35,12 +38,14 @@ class AppSpec:
     """`[app]`: where the application is (`module:callable`, None: not said) and the file that holds runs and facts.
 
     `sandbox` makes a disposable world for one replayed run, `score` says whether a replayed run did well (see `replay.stage`).
+    `prices` is a file of prices of the site's own, which win over those that trimtab comes with.
     """
 
     factory: str | None = None
     store: str = "trimtab.db"
     sandbox: str | None = None
     score: str | None = None
+    prices: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +148,14 @@ class EnvironmentSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class TerminalSpec:
+    """`[terminal]`: the full id that the Claude Code terminal is to run (None: not said), and the settings it belongs in."""
+
+    model: str | None = None
+    scope: str = "user"
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """A whole policy file. `source` is the path it was read from; `digest` names its content, not its layout."""
 
@@ -157,11 +170,18 @@ class Policy:
     credentials: Mapping[str, CredentialSpec] = field(default_factory=dict[str, CredentialSpec])
 
     experiments: Mapping[str, ExperimentSpec] = field(default_factory=dict[str, ExperimentSpec])
+    terminal: TerminalSpec = field(default_factory=TerminalSpec)
+    alerts: AlertsSpec = field(default_factory=AlertsSpec)
 
     @property
     def store(self) -> Path:
         """The store's path; one that is not absolute is beside the policy file, wherever the program was started."""
         return Path(self.source).parent / self.app.store
+
+    @property
+    def price_file(self) -> Path | None:
+        """The path of the site's own prices, beside the policy file (None: it has none)."""
+        return None if self.app.prices is None else Path(self.source).parent / self.app.prices
 
     def model_id(self, model: str) -> str:
         """Give the `provider:full-id` that an alias stands for, or the id itself."""

@@ -80,7 +80,7 @@ def test_every_problem_is_listed_with_its_hint_behind_it():
     assert refused(
         '[app]\nfactroy = "a:b"\n[roles]\npayment = "haku"\n[models]\nhaiku = "anthropic:x"\n[rollouts.all]\nset = 1'
     ) == (
-        "trimtab.toml: app.factroy: unknown key 'factroy', expected one of 'factory', 'sandbox', 'score', 'store'\n"
+        "trimtab.toml: app.factroy: unknown key 'factroy', expected one of 'factory', 'prices', 'sandbox', 'score', 'store'\n"
         "hint: did you mean 'factory'?\n"
         "trimtab.toml: rollouts: this version of trimtab does not act on 'rollouts' yet\n"
         "hint: take 'rollouts' out; a setting that does nothing would mislead whoever reads it\n"
@@ -115,7 +115,7 @@ def test_every_problem_is_listed_with_its_hint_behind_it():
         ("[app]\nfactory = 'charter.app'", "app.factory: expected \"module:callable\", not 'charter.app'"),
         ("[app]\nstore = ''", "app.store: expected the path of a file, not ''"),
         ('[app]\nstore = "a\\u0000b"', "app.store: expected the path of a file, not 'a\\x00b'"),
-        ("'' = 1", "\"\": unknown key '', expected one of 'app', 'budgets', 'credentials', 'environments', 'experiments', 'models', 'providers', 'roles'"),
+        ("'' = 1", "\"\": unknown key '', expected one of 'alerts', 'app', 'budgets', 'credentials', 'environments', 'experiments', 'models', 'providers', 'roles', 'terminal'"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(text: str, said: str):

@@ -1,0 +1,37 @@
+"""Reads which alerts there are, and which of their moves a channel has not accepted yet."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+
+from trimtab.core.records import AlertFact
+from trimtab.journal.columns import time_text
+from trimtab.journal.rows import as_fact, query
+
+
+@dataclass(frozen=True, slots=True)
+class Undelivered:
+    """A move of an alert that a channel has not accepted: tried `attempts` times, the last one `outcome` (begun, failed) `at`."""
+
+    alert: AlertFact
+    attempts: int
+    outcome: str | None
+    at: datetime | None
+
+
+def newest(connection: sqlite3.Connection) -> dict[str, tuple[AlertFact, ...]]:
+    """Give every move of the newest alert of each cause, oldest first."""
+    facts = [as_fact(AlertFact, row) for row in connection.execute(query("alerts"))]
+    return {cause: tuple(moves) for cause, moves in groupby(facts, key=lambda fact: fact.cause)}
+
+
+def undelivered(connection: sqlite3.Connection, channel: str, since: datetime) -> list[Undelivered]:
+    """Give the moves from `since` on that a channel has not accepted, oldest first."""
+    rows = connection.execute(query("undelivered"), {"channel": channel, "since": time_text(since)})
+    return [
+        Undelivered(as_fact(AlertFact, tuple(fact)), attempts, outcome, at and datetime.fromisoformat(at))
+        for *fact, attempts, outcome, at in rows
+    ]

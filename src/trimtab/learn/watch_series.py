@@ -1,0 +1,149 @@
+"""What is usual at this hour: a series by clock hour, medians of the same hour on earlier days, and jumps over them.
+
+A window is one hour long and may begin anywhere; between clock hours a series is taken to be even. Expectations:
+
+- seasonal: the median of the same hour of day over the last seven days, or, once two weeks are known, over those of the last two
+  weeks that are of the same kind (working day, weekend): one odd day does not move it;
+- recent: the median of the three hours before, so that a busy day is not a jump in each of its hours;
+- level: half of the week's mean hour, so that three times next to nothing at night is nothing.
+
+What counts as a jump is learned from the series itself: one that jumped fourfold by itself last week does so again, and is told
+only beyond that. Plain Python: it runs in the worker, and the extra may be missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
+
+DAY, WEEK, FORTNIGHT = 24, 168, 336
+_TWO_WEEKS, _DAYS = 14, 7
+_WEEKEND = 5  # Monday is 0; hour 0 of 1970 was a Thursday
+LEARNED = 1.3  # a jump is told where it is that much higher than the highest of the last fortnight
+CHAIN = 24  # hours: jumps closer than this are one thing
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Amounts by clock hour, numbered from 1970; hours left out are nothing. `first` is the first hour that is known."""
+
+    amounts: Mapping[int, float]
+    first: int
+
+    def window(self, start: float) -> float:
+        """Give the amount of the hour that begins at `start`."""
+        hour = int(start // 1)
+        share = start - hour
+        here = self.amounts.get(hour, 0.0)
+        return here * (1.0 - share) + self.amounts.get(hour + 1, 0.0) * share if share else here
+
+    def days(self, start: float) -> int:
+        """Count the whole days that are known before `start`."""
+        return max(0, int((start - self.first) // DAY))
+
+    def seasonal(self, start: float) -> float:
+        """Give the median of the same hour of day on earlier days; 0 where no day is known."""
+        earlier = [start - DAY * day for day in range(1, 2 * _DAYS + 1) if start - DAY * day >= self.first]
+        kind = _weekend(start)
+        alike = [at for at in earlier if _weekend(at) == kind]
+        chosen = (alike if len(earlier) >= _TWO_WEEKS else earlier)[:_DAYS]
+        return median(map(self.window, chosen)) if chosen else 0.0
+
+    def recent(self, start: float) -> float:
+        """Give the median of the three hours before."""
+        return median(self.window(start - back) for back in (1, 2, 3))
+
+    def level(self, start: float) -> float:
+        """Give the mean hour of the week before, or of what is known of it."""
+        end = int(start // 1)
+        begin = max(self.first, end - WEEK)
+        return sum(self.amounts.get(hour, 0.0) for hour in range(begin, end)) / max(1, end - begin)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What a window may hold: `opening` judges whether a jump begins, `staying` whether it goes on; `noise` is one sd of it."""
+
+    opening: float
+    staying: float
+    noise: float
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """A window over what is expected. `since` is the hour its chain of jumps began; `told` whether it is high enough to be told."""
+
+    ratio: float
+    expected: float
+    limit: float
+    since: float
+    told: bool
+
+
+def ratios(
+    amounts: Series, expect: Callable[[float], Expected], begin: int, end: int
+) -> dict[int, tuple[float, float]]:
+    """Give, for each clock hour from `begin` to before `end`, its amount over what was expected to open and to stay."""
+    found: dict[int, tuple[float, float]] = {}
+    for hour in range(begin, end):
+        amount = amounts.amounts.get(hour, 0.0)
+        found[hour] = over(amount, expect(hour)) if amount else (0.0, 0.0)
+    return found
+
+
+def over(amount: float, expected: Expected) -> tuple[float, float]:
+    """Give the ratio to both expectations; 0 where the excess is within four standard deviations of chance."""
+
+    def ratio(base: float) -> float:
+        return amount / base if base > 0 and amount - base >= 4.0 * expected.noise else 0.0
+
+    return ratio(expected.opening), ratio(expected.staying)
+
+
+def jump(  # noqa: PLR0917 - one decision over one window
+    amount: float,
+    start: float,
+    expected: Expected,
+    past: Mapping[int, tuple[float, float]],
+    least: float,
+    days: int,
+) -> Jump | None:
+    """Say whether the window beginning at `start` is a jump, given the ratios of the hours before it."""
+    opening, staying = over(amount, expected)
+    # An hour that overlaps the window is part of it, and no past.
+    before = int(start // 1)
+    base = least * (1.0 + 2.0 / max(1, days) ** 2)
+    learned = max((past[h][0] for h in range(before - FORTNIGHT, before) if h in past), default=0.0)
+    limit = max(base, LEARNED * learned if learned >= least else 0.0)
+    since = _chain(past, before, least)
+    if opening >= limit:
+        return Jump(opening, expected.opening, limit, since, told=True)
+    going_on = _is_on(past, before, least, limit) and staying >= least
+    return Jump(staying, expected.staying, limit, since, told=False) if going_on else None
+
+
+def _chain(past: Mapping[int, tuple[float, float]], before: int, least: float) -> float:
+    """Give the first hour of the jumps that lead up to `before`, each within a day of the next."""
+    since = before
+    for hour in range(before - 1, before - FORTNIGHT, -1):
+        if hour < since - CHAIN:
+            break
+        if past.get(hour, (0.0, 0.0))[0] >= least:
+            since = hour
+    return float(since)
+
+
+def _is_on(past: Mapping[int, tuple[float, float]], before: int, least: float, limit: float) -> bool:
+    """Whether a jump is under way: one opened within a week, and no hour since then was as usual."""
+    for hour in range(before - 1, before - WEEK, -1):
+        opening, staying = past.get(hour, (0.0, 0.0))
+        if opening >= limit:
+            return True
+        if staying < least:
+            return False
+    return False
+
+
+def _weekend(hour: float) -> bool:
+    return (int(hour // DAY) + 3) % 7 >= _WEEKEND
