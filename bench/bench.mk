@@ -50,3 +50,8 @@ bench-watch: setup
 .PHONY: bench-transcripts
 bench-transcripts: setup
 	$(BIN)/python bench/transcripts.py
+
+# Needs npm and, for managed settings, root.
+.PHONY: bench-terminal
+bench-terminal: setup
+	$(BIN)/python bench/terminal.py 80

@@ -23,6 +23,7 @@ from trimtab.learn import watch
 from trimtab.learn.watch_spike import Spending, spending
 from trimtab.learn.watch_state import Limits
 from trimtab.policy.alerts_spec import AlertsSpec, ChannelSpec
+from trimtab.policy.problems import dotted
 from trimtab.policy.spec import Policy
 
 LOG = ChannelSpec("log", "log")
@@ -144,10 +145,12 @@ def _open(newest: Mapping[str, Sequence[AlertFact]]) -> list[AlertFact]:
 def _looked(seen: Round) -> list[str]:
     """Give the beginnings of the causes that this round looked for: what it could not look at is not over."""
     failed = {text.partition(":")[0] for text in seen.failed}
-    names = ("spend_spike", "usd_per_hour", "chronic_burn", "model_mismatch", "retry_storm", "no_traffic", "standing")
     fine = [environment for environment in seen.environments if environment not in failed]
-    starts = [f"{name}/{environment}" for environment in fine for name in (*names, "unknown_price")]
-    starts += [f"budget/budgets.{environment}." for environment in fine]
+    one = ("spend_spike", "usd_per_hour", "chronic_burn", "retry_storm", "no_traffic")
+    several = ("model_mismatch", "unknown_price", "standing")
+    starts = [f"{name}/{environment}" for environment in fine for name in one]
+    starts += [f"{name}/{environment}/" for environment in fine for name in several]
+    starts += [f"budget/{dotted(('budgets', environment))}." for environment in fine]
     return starts if "price tiers" in failed else [*starts, "price_tier/"]
 
 

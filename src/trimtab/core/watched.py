@@ -52,12 +52,12 @@ class SpentHour:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Answers to calls of `requested` that came from another model."""
+    """Answers to calls of `requested` that came from another model; `run_id` is one of the runs."""
 
     requested: str
     response: str
     calls: int
-    role: str
+    roles: tuple[str, ...]
     run_id: str
 
 

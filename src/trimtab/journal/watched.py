@@ -69,8 +69,8 @@ class WatchedReader:
         """Give the answers that came from another model than was asked."""
         rows = self._rows("watch_answered", "model_call", since, until)
         return [
-            Answered(requested, response, calls, role, run_id)
-            for requested, response, role, calls, run_id in rows
+            Answered(requested, response, calls, tuple(sorted(roles.split(","))), run_id)
+            for requested, response, roles, calls, run_id in rows
             if other_model(requested, response)
         ]
 

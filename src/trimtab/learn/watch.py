@@ -64,8 +64,8 @@ def moves(
     """Say which alerts open, become worse and close; `alerts` is every move of the newest alert of each cause.
 
     A cause is told once. It opens where none of its alerts is open, the last one closed `quiet` ago or longer, and it began after
-    that one was opened: the rest of something that was told is not told again. `looked` are the beginnings of causes that were
-    looked for: an alert that nothing was found of is over.
+    that one was opened: the rest of something that was told is not told again. `looked` are the causes that were looked for, or
+    what they begin with, up to a `/` or `.`: an alert that nothing was found of is over.
     """
     written: list[AlertFact] = []
     seen: set[str] = set()
@@ -78,10 +78,11 @@ def moves(
                 written.append(_fact(trouble, OPEN, 0 if last is None else last.number + 1, now))
         elif trouble.told and trouble.weight == "error" and last.weight != "error":
             written.append(_fact(trouble, WORSE, last.number, now))
-    starts = tuple(looked)
+    named = frozenset(looked)
+    starts = tuple(start for start in named if start.endswith(("/", ".")))
     for cause, past in alerts.items():
         last = past[-1]
-        if last.state != CLOSED and cause not in seen and cause.startswith(starts):
+        if last.state != CLOSED and cause not in seen and (cause in named or cause.startswith(starts)):
             what = f"over: {past[0].what}"
             written.append(
                 AlertFact(cause, last.number, CLOSED, "note", what, last.mend, {"opened": past[0].at.isoformat()}, now)

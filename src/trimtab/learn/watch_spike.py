@@ -148,8 +148,12 @@ class Spending:
 
     def over_days(self, hour: Spent) -> bool:
         """Whether the last hour alone cost more than `factor` times the dearest day known."""
-        least = LEAST_USD if self.unit == "usd" else 0.0
-        return self.days >= LEAST_DAYS and hour.of(self.unit) > max(least, self.factor * self.dearest_day) > 0
+        return self.days >= LEAST_DAYS and hour.of(self.unit) > self.over_days_at > 0
+
+    @property
+    def over_days_at(self) -> float:
+        """Give what one hour must exceed to be told against whole days."""
+        return max(LEAST_USD if self.unit == "usd" else 0.0, self.factor * self.dearest_day)
 
 
 def spending(watched: Watched, factor: float) -> Spending:
@@ -220,6 +224,12 @@ def knows_spikes(watched: Watched, spent: Spending) -> Knowledge:
     place, name = watched.environment, "spend_spike"
     if not spent.days:
         return Knowledge(name, place, ready=False, what="no whole day is known yet: only caps and usd_per_hour hold")
+    week = [s.runs for hour, s in spent.hours.items() if hour >= spent.end - WEEK]
+    if sum(week) < LEAST_RUNS * min(WEEK, DAY * spent.days):
+        day = amount(spent.over_days_at, spent.unit)
+        what = f"from {ago(spent.days)}: most hours have too few runs to be compared; one of more than {day} is told"
+        ready = spent.days >= LEAST_DAYS
+        return Knowledge(name, place, ready, what if ready else f"{what} from the third day on")
     start = watched.now.timestamp() / 3600.0 - 1.0
     usual = spent.in_all(start)
     past = [opening for opening, _ in spent.past_in_all.values()]

@@ -15,7 +15,7 @@ from trimtab.core.values import Json
 from trimtab.core.watched import Knowledge, Trouble, Watched
 from trimtab.learn.watch_series import DAY, FORTNIGHT, WEEK, Series
 from trimtab.learn.watch_spike import LEAST_DAYS
-from trimtab.learn.watch_words import ago, lasting, number_of_hour
+from trimtab.learn.watch_words import ago, calls, lasting, number_of_hour
 
 STORM_CALLS = 20  # attempts beyond the first in an hour; fewer are mishaps
 STORM_TIMES = 3.0
@@ -42,15 +42,15 @@ def mismatches(watched: Watched) -> list[Trouble]:
         Trouble(
             f"model_mismatch/{watched.environment}/{pair.requested}/{pair.response}",
             "error",
-            f"{pair.calls:,} calls of role {pair.role!r} in {watched.environment} asked for {pair.requested} and were answered by "
-            f"{pair.response} in the last day",
+            f"{calls(pair.calls)} of {' and '.join(map(repr, pair.roles))} in {watched.environment} asked for {pair.requested} and "
+            f"{'was' if pair.calls == 1 else 'were'} answered by {pair.response} in the last day",
             f"trimtab runs show {pair.run_id}",
             watched.now - timedelta(days=1),
             {
                 "requested": pair.requested,
                 "response": pair.response,
                 "calls": pair.calls,
-                "role": pair.role,
+                "roles": pair.roles,
                 "run_id": pair.run_id,
             },
         )
@@ -64,8 +64,8 @@ def unknown_prices(watched: Watched) -> list[Trouble]:
         Trouble(
             f"unknown_price/{watched.environment}/{seen.model}",
             "warning",
-            f"{seen.calls:,} calls to {seen.model} in {watched.environment} in the last day ({seen.tokens:,} tokens) have no known "
-            "price: what they cost is in no sum",
+            f"{calls(seen.calls)} to {seen.model} in {watched.environment} in the last day ({seen.tokens:,} tokens) "
+            f"{'has' if seen.calls == 1 else 'have'} no known price: the cost is in no sum",
             f"trimtab models show {seen.model}",
             watched.now - timedelta(days=1),
             {"model": seen.model, "calls": seen.calls, "tokens": seen.tokens},
@@ -125,8 +125,7 @@ def storms(watched: Watched, share: float) -> list[Trouble]:
     if hour.again < STORM_CALLS or hour.again < share * hour.calls:
         return []
     week = [h.spent for h in watched.hours if end - WEEK <= number_of_hour(h.at) < end - 1]
-    before, calls = sum(s.again for s in week), sum(s.calls for s in week)
-    usual = before / calls if calls else 0.0
+    usual = sum(s.again for s in week) / max(1, sum(s.calls for s in week))
     if hour.again < STORM_TIMES * usual * hour.calls:
         return []
     place = watched.environment

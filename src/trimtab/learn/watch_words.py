@@ -42,3 +42,8 @@ def number_of_hour(at: datetime) -> int:
 def hour_at(hour: float) -> datetime:
     """Give the time of an hour's number."""
     return datetime.fromtimestamp(hour * 3600.0, UTC)
+
+
+def calls(count: int) -> str:
+    """Write a number of calls."""
+    return "1 call" if count == 1 else f"{count:,} calls"

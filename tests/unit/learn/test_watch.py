@@ -148,7 +148,7 @@ def test_silence_is_told_where_there_was_always_traffic_and_not_where_nights_are
 def test_what_is_counted_is_told_with_its_figures_and_the_next_command():
     wrong = watched(
         hour=spent(40, again=60, failed=50),
-        answered=[Answered("anthropic:claude-haiku-4-5", "claude-sonnet-4-6", 561, "payment", "r1")],
+        answered=[Answered("anthropic:claude-haiku-4-5", "claude-sonnet-4-6", 561, ("payment",), "r1")],
         unpriced=[Unpriced("openai:new", 3, 900)],
         used=[Used("budgets.production.usd_per_day", Decimal(40), Decimal(33), 0.825)],
         standing=[Standing("needs_you", 2, "r2", NOW - 3 * DAY)],
@@ -157,7 +157,7 @@ def test_what_is_counted_is_told_with_its_figures_and_the_next_command():
     assert told == {
         "model_mismatch/production/anthropic:claude-haiku-4-5/claude-sonnet-4-6": (
             "error",
-            f"561 calls of role 'payment' in production asked for {HAIKU} and were answered by claude-sonnet-4-6 in the last day",
+            f"561 calls of 'payment' in production asked for {HAIKU} and were answered by claude-sonnet-4-6 in the last day",
             "trimtab runs show r1",
         ),
         "retry_storm/production": (
@@ -172,7 +172,7 @@ def test_what_is_counted_is_told_with_its_figures_and_the_next_command():
         ),
         "unknown_price/production/openai:new": (
             "warning",
-            "3 calls to openai:new in production in the last day (900 tokens) have no known price: what they cost is in no sum",
+            "3 calls to openai:new in production in the last day (900 tokens) have no known price: the cost is in no sum",
             "trimtab models show openai:new",
         ),
         "standing/production/needs_you": (
@@ -248,10 +248,12 @@ def test_demand_that_jumped_once_is_told_again_only_where_it_jumps_much_higher_o
     assert after([replace(jumped, since=later + 15 * DAY)], past, later + 15 * DAY) == [OPEN]
 
 
-def test_what_was_not_looked_for_is_not_over():
+@pytest.mark.parametrize("looked", ["chronic_burn/production", "spend_spike/prod", "spend_spike/prod/"])
+def test_what_was_not_looked_for_is_not_over(looked: str):
     past: dict[str, list[AlertFact]] = {}
     after([TROUBLE], past, NOW)
-    assert moves([], past, ["chronic_burn/production"], NOW + HOUR, QUIET) == []
+    assert moves([], past, [looked], NOW + HOUR, QUIET) == []
+    assert [move.state for move in moves([], past, ["spend_spike/"], NOW + HOUR, QUIET)] == [CLOSED]
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 600)), max_size=40))
