@@ -57,9 +57,8 @@ def show(key: str, policy_file: str, store: str | None, as_json: bool) -> None:
     from rich.markup import escape
 
     from trimtab.cli.advice import Where, about_held
-    from trimtab.cli.show import console, print_json
+    from trimtab.cli.show import console, print_arguments, print_json
     from trimtab.cli.tree import print_advice
-    from trimtab.core.values import dumps
     from trimtab.journal.reader import Journal
 
     with Journal(find_store(store, policy_file)) as journal:
@@ -71,9 +70,7 @@ def show(key: str, policy_file: str, store: str | None, as_json: bool) -> None:
     out.print(f"[bold]{escape(call.role)}.{escape(call.tool)}[/] ({call.effect})  {_state(call)}")
     out.print(f"because {escape(call.reason)}", soft_wrap=True)
     out.print(f"key {call.key}, subtask {escape(call.subtask)} of run {call.run_id} ({escape(call.run_key)})")
-    arguments = call.arguments if isinstance(call.arguments, dict) else {"arguments": call.arguments}
-    for name, value in arguments.items():
-        out.print(f"  {escape(name)}: {escape(value if isinstance(value, str) else dumps(value))}", soft_wrap=True)
+    print_arguments(out, call.arguments)
     if call.open:
         print_advice(out, [about_held(f"{call.role}.{call.tool}", call.key, Where(store, policy_file))])
 

@@ -17,6 +17,7 @@ from trimtab.hosts.machine import check_clock, check_disk
 from trimtab.hosts.permissions import permission_findings
 from trimtab.hosts.reach import VENDORS, Reached, reach
 from trimtab.hosts.secrets import secret_findings
+from trimtab.journal.answers import LastAnswer
 from trimtab.policy.load import load
 from trimtab.policy.spec import BUILT_IN, CredentialSpec, Policy
 from trimtab.terminal.place import MANAGED, Place
@@ -50,6 +51,15 @@ class Scene:
     def resolution(self) -> Resolution:
         """Give what the terminal would run."""
         return resolve(self.place, self.cli[1])
+
+    @cached_property
+    def answers(self) -> Sequence[LastAnswer]:
+        """Give the newest answer of each role that the journal has."""
+        if self.store is None:
+            return []
+        from trimtab.cli.doctor_runs import answers_of
+
+        return answers_of(self.store)
 
     @cached_property
     def reached(self) -> Sequence[Reached]:
@@ -131,7 +141,7 @@ def _policy(at: Scene) -> Checked:
 
     roles = len({role for role in at.policy.roles if role != "default"})
     there = f"{at.policy.source}: {roles} role{'s' * (roles != 1)} named"
-    return Checked("policy", there, tuple(drift(at.policy, at.store, at.now))) if at.store else Checked("policy", there)
+    return Checked("policy", there, tuple(drift(at.policy, at.answers, at.now)))
 
 
 def _models(at: Scene) -> Checked:
@@ -189,11 +199,7 @@ def _disk(at: Scene) -> Checked:
 
 
 def _clock(at: Scene) -> Checked:
-    newest = None
-    if at.store is not None:
-        from trimtab.cli.doctor_runs import newest_fact
-
-        newest = newest_fact(at.store)
+    newest = max((answer.at for answer in at.answers), default=None)
     server = next((answer.server for answer in at.reached if answer.server), None)
     return check_clock(at.now, server, newest)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -43,22 +43,17 @@ def journal_line(store: Path, now: datetime) -> Checked:
     return Checked("journal", f"{store}: {runs:,} run{'s' * (runs != 1)}{last}", tuple(found))
 
 
-def newest_fact(store: Path) -> datetime | None:
-    """Give the time of the newest answer in the journal (None: none, or it cannot be read, which another check says)."""
+def answers_of(store: Path) -> list[LastAnswer]:
+    """Give the newest answers of the journal; none where it cannot be read, which another check says."""
     try:
         with Journal(store) as journal:
-            return max((answer.at for answer in journal.read(last_answers)), default=None)
+            return journal.read(last_answers)
     except TrimtabError:
-        return None
+        return []
 
 
-def drift(policy: Policy, store: Path, now: datetime) -> Iterator[Finding]:
+def drift(policy: Policy, answers: Sequence[LastAnswer], now: datetime) -> Iterator[Finding]:
     """Find roles whose last answer came from another model than was asked for, or than any the policy has for them."""
-    try:
-        with Journal(store) as journal:
-            answers = journal.read(last_answers)
-    except TrimtabError:
-        return
     for answer in answers:
         if now - answer.at > _LATELY:
             continue

@@ -73,8 +73,7 @@ def show(key: str, policy_file: str, store: str | None, as_json: bool) -> None:
     """Show one effect whole: its arguments and every line of it. KEY may be the start of one."""
     from rich.markup import escape
 
-    from trimtab.cli.show import coloured, console, moment, print_json
-    from trimtab.core.values import dumps
+    from trimtab.cli.show import coloured, console, moment, print_arguments, print_json
     from trimtab.journal.reader import Journal
 
     with Journal(find_store(store, policy_file)) as journal:
@@ -86,9 +85,7 @@ def show(key: str, policy_file: str, store: str | None, as_json: bool) -> None:
     out.print(f"[bold]{escape(now.role)}.{escape(now.tool)}[/] ({now.effect})  {coloured(now.state)}")
     out.print(f"key {now.key}, subtask {escape(now.subtask)} of run {now.run_id} ({escape(detail.run_key)})")
     if detail.recorded:
-        arguments = detail.arguments if isinstance(detail.arguments, dict) else {"arguments": detail.arguments}
-        for name, value in arguments.items():
-            out.print(f"  {escape(name)}: {escape(value if isinstance(value, str) else dumps(value))}", soft_wrap=True)
+        print_arguments(out, detail.arguments)
     else:
         out.print("  [dim]its arguments are written when the call ends[/]")
     for line in detail.lines:

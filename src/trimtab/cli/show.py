@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from trimtab.core.values import Json, dumps
 from trimtab.journal.lines import RunDetail, RunLine
 
 _COLOURS = {
@@ -74,6 +75,13 @@ def dollars(cost: Decimal | None) -> str:
 def coloured(word: str) -> str:
     """Give a state or status its colour."""
     return f"[{_COLOURS.get(word, 'yellow')}]{escape(word)}[/]"
+
+
+def print_arguments(out: Console, arguments: Json) -> None:
+    """Print what a call was made with, a line each; text as it is, all else as JSON."""
+    named = arguments if isinstance(arguments, dict) else {"arguments": arguments}
+    for name, value in named.items():
+        out.print(f"  {escape(name)}: {escape(value if isinstance(value, str) else dumps(value))}", soft_wrap=True)
 
 
 def moment(at: datetime) -> str:
