@@ -20,10 +20,12 @@ from trimtab.core.records import (
     ExperimentFact,
     ExposureFact,
     Fact,
+    HostFact,
     ModelCallFact,
     OutcomeFact,
     PlanFact,
     ResumeFact,
+    RolloutFact,
     RunFact,
     RungFact,
     ScoreFact,
@@ -66,6 +68,8 @@ TABLES: dict[type[Fact], Table] = {
     DeliveryFact: Table("delivery", ("cause", "number", "state", "channel", "attempt", "outcome")),
     SpentFact: Table("spent_hour", ("environment", "at")),
     SettledFact: Table("settled_hour", ("environment", "at")),
+    RolloutFact: Table("rollout", ("name", "number")),
+    HostFact: Table("host_change", ("host", "number")),
 }
 
 

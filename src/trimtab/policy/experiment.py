@@ -165,15 +165,16 @@ def declared(spec: ExperimentSpec, model_id: ModelId) -> dict[str, Json]:
         "environment": spec.environment,
         "goal": spec.goal,
         "control": spec.control,
-        "arms": {arm: _changes(changes, model_id) for arm, changes in sorted(spec.arms.items())},
-        "factors": _changes(spec.factors, model_id),
+        "arms": {arm: kept_changes(changes, model_id) for arm, changes in sorted(spec.arms.items())},
+        "factors": kept_changes(spec.factors, model_id),
         "guardrails": dict(sorted(spec.guardrails.items())),
         "deadline_s": spec.deadline.total_seconds(),
         "horizon_s": None if spec.horizon is None else spec.horizon.total_seconds(),
     }
 
 
-def _changes(changes: Mapping[str, RoleSpec], model_id: ModelId) -> dict[str, Json]:
+def kept_changes(changes: Mapping[str, RoleSpec], model_id: ModelId) -> dict[str, Json]:
+    """Write down a change to the role map, with full model ids."""
     return {role: _entry(entry, model_id) for role, entry in sorted(changes.items())}
 
 
@@ -197,8 +198,8 @@ def spec_of(name: str, kept: Json, weight: float) -> ExperimentSpec:
         environment=told["environment"],
         goal=told["goal"],
         control=told["control"],
-        arms={arm: _read(changes) for arm, changes in told["arms"].items()},
-        factors=_read(told["factors"]),
+        arms={arm: read_changes(changes) for arm, changes in told["arms"].items()},
+        factors=read_changes(told["factors"]),
         weight=weight,
         guardrails=told["guardrails"],
         deadline=timedelta(seconds=told["deadline_s"]),
@@ -206,7 +207,9 @@ def spec_of(name: str, kept: Json, weight: float) -> ExperimentSpec:
     )
 
 
-def _read(changes: Mapping[str, Mapping[str, Any]]) -> dict[str, RoleSpec]:
+def read_changes(changes: Mapping[str, Mapping[str, Any]]) -> dict[str, RoleSpec]:
+    """Read back what `kept_changes` wrote."""
+
     def entry(said: Mapping[str, Any]) -> RoleSpec:
         told = dict(said)
         if "escalate" in told:

@@ -1,0 +1,39 @@
+"""Reads how rollouts and hosts stand: the newest line of each, and every line of one."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from trimtab.core.records import HostFact, RolloutFact
+from trimtab.journal.rows import select_facts
+
+_NEWEST = "number = (SELECT max(number) FROM rollout AS r WHERE r.name = rollout.name) ORDER BY name"
+_NEWEST_OF_HOST = "number = (SELECT max(number) FROM host_change AS h WHERE h.host = host_change.host) ORDER BY host"
+
+
+def newest(connection: sqlite3.Connection) -> tuple[RolloutFact, ...]:
+    """Give the newest move of every rollout that was ever started, by name."""
+    return select_facts(connection, RolloutFact, _NEWEST, {})
+
+
+def moves(connection: sqlite3.Connection, name: str) -> tuple[RolloutFact, ...]:
+    """Give every move of a rollout, the oldest first."""
+    return select_facts(connection, RolloutFact, "name = :name ORDER BY number", {"name": name})
+
+
+def every(connection: sqlite3.Connection) -> tuple[RolloutFact, ...]:
+    """Give every move of every rollout, the oldest first."""
+    return select_facts(connection, RolloutFact, "true ORDER BY rowid", {})
+
+
+def hosts(connection: sqlite3.Connection) -> tuple[HostFact, ...]:
+    """Give the newest line of every host, by host."""
+    return select_facts(connection, HostFact, _NEWEST_OF_HOST, {})
+
+
+def host_lines(
+    connection: sqlite3.Connection, rollout: str | None = None, attempt: int | None = None
+) -> tuple[HostFact, ...]:
+    """Give every line of hosts (of one rollout, of one attempt of it), the oldest first."""
+    where = "(:rollout IS NULL OR rollout = :rollout) AND (:attempt IS NULL OR attempt = :attempt) ORDER BY rowid"
+    return select_facts(connection, HostFact, where, {"rollout": rollout, "attempt": attempt})
