@@ -107,11 +107,9 @@ class Question:
             elif tried["retry_at"] is None:
                 return Stuck(f"{self.role}'s model: {message}", error_class, step)
             else:
-                at = datetime.fromisoformat(tried["retry_at"])
                 interrupted += error_class == INTERRUPTED
-                if at - self.scope.means.clock.now() > limits.hold_in_memory:
-                    return Later(at, f"{self.role}'s model: {message}")
-                await self.scope.steps.sleep_until(at)
+                if later := await self.scope.wait(tried["retry_at"]):
+                    return Later(later, f"{self.role}'s model: {message}")
 
     async def _try(self, step: str, attempt: int, malformed: int, call: ModelCall, *, tries: int) -> Worked:
         means = self.scope.means
@@ -124,15 +122,16 @@ class Question:
             results, facts = await self.reads(answer.calls, step)
             calls = [[c.id, c.name, c.arguments] for c in answer.calls]
             return Worked({"text": answer.text, "calls": calls, "reads": results}, [fact, *facts])
-        again = answer.kind == "transient" and means.limits.again(answer.error_class, tries)
-        retry_at = means.clock.now() + means.limits.delay(tries, answer.retry_after) if again else None
+        retry_at = None
+        if answer.kind == "transient":
+            retry_at = means.limits.retry_at(means.clock.now(), answer.error_class, tries, answer.retry_after)
         fault = [answer.kind, answer.error_class, answer.message]
         facts: list[Fact] = [fact]
         if retry_at is not None:
             facts.append(self.rung(step, "retry", call.model, answer.error_class))
         elif answer.kind == "malformed" and malformed + 1 < means.limits.malformed:
             facts.append(self.rung(step, "repair", call.model, answer.message))
-        return Worked({"fault": fault, "retry_at": retry_at.isoformat() if retry_at else None}, facts)
+        return Worked({"fault": fault, "retry_at": retry_at}, facts)
 
     def _interrupted(self, step: str, attempt: int, call: ModelCall) -> Worked:
         # The worker's death says nothing about the model: it is asked again, at once, and this was none of its tries.

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, TypeAlias
 
 from trimtab.core.messages import ToolUse
@@ -138,7 +137,7 @@ class Call:
     # -- made ------------------------------------------------------------------------------------------------------
 
     async def _tried(self) -> CallOutcome:
-        steps, means = self.scope.steps, self.scope.means
+        steps = self.scope.steps
         attempt = 0
         while True:
             attempt += 1
@@ -158,10 +157,8 @@ class Call:
                 return outcome
             if saved["retry_at"] is None:
                 return Failed(f"{self.tool.name}: {outcome.reason} (tried {attempt} times)", outcome.error_class)
-            at = datetime.fromisoformat(saved["retry_at"])
-            if at - means.clock.now() > means.limits.hold_in_memory:
-                return Later(at, outcome.reason)
-            await steps.sleep_until(at)
+            if later := await self.scope.wait(saved["retry_at"]):
+                return Later(later, outcome.reason)
 
     async def _attempted(self, name: str, attempt: int) -> Json:
         if not self.tool.writes:
@@ -247,7 +244,7 @@ class Call:
     async def _ensured(self, outcome: Done[Json] | Handoff[Json]) -> CallOutcome:
         if self.tool.holds is None:
             return outcome
-        steps, means = self.scope.steps, self.scope.means
+        steps = self.scope.steps
         attempt = 0
         while True:
             attempt += 1
@@ -258,10 +255,8 @@ class Call:
                 return outcome
             if saved["retry_at"] is None:
                 return Failed(f"{self.tool.name} was made, but {saved['holds']}", "postcondition")
-            at = datetime.fromisoformat(saved["retry_at"])
-            if at - means.clock.now() > means.limits.hold_in_memory:
-                return Later(at, str(saved["holds"]))
-            await steps.sleep_until(at)
+            if later := await self.scope.wait(saved["retry_at"]):
+                return Later(later, str(saved["holds"]))
 
     async def _checked(self, attempt: int, value: Json) -> Worked:
         means = self.scope.means
@@ -271,9 +266,8 @@ class Call:
             holds = f"its check raised {type(error).__name__}: {error}"
         if holds is True:
             return Worked({"holds": True, "retry_at": None})
-        again = means.limits.again("postcondition", attempt)
-        at = means.clock.now() + means.limits.delay(attempt, None) if again else None
-        return Worked({"holds": holds or "its check does not hold", "retry_at": at.isoformat() if at else None})
+        retry_at = means.limits.retry_at(means.clock.now(), "postcondition", attempt)
+        return Worked({"holds": holds or "its check does not hold", "retry_at": retry_at})
 
     def _worked(self, outcome: Outcome[object] | _Unclear, number: int, name: str, began: float) -> Worked:
         means = self.scope.means
@@ -292,9 +286,8 @@ class Call:
             case Failed(reason, error_class):
                 saved |= {"error_class": error_class}
             case Retry(reason, after, error_class):
-                again = means.limits.again(error_class, number)
-                at = means.clock.now() + means.limits.delay(number, after) if again else None
-                saved |= {"error_class": error_class, "retry_at": at.isoformat() if at else None}
+                retry_at = means.limits.retry_at(means.clock.now(), error_class, number, after)
+                saved |= {"error_class": error_class, "retry_at": retry_at}
         saved |= {"outcome": kind, "reason": reason}
         facts: list[Fact] = [self._fact(name, number, kind, error_class, reason, latency)]
         if self.tool.writes:

@@ -162,7 +162,6 @@ class _Undo:
         return self.begun.begin
 
     async def _turn(self, name: str, left: _Left) -> Any:
-        means = self.scope.means
         for attempt in count(1):
             step = f"{name}.{attempt}"
             # Not interrupted half way, neither by a cancel nor by the worker stopping.
@@ -171,13 +170,11 @@ class _Undo:
             )
             if saved["undone"] or saved["retry_at"] is None:
                 return saved
-            at = datetime.fromisoformat(saved["retry_at"])
-            if at - means.clock.now() > means.limits.hold_in_memory:
+            if at := await self.scope.wait(saved["retry_at"]):
                 left.until = min(at, left.until) if left.until else at
                 left.keep.update(self._begin["after"])
                 left.open.append(f"{saved['reason']}: tried again later")
                 return None
-            await self.scope.steps.sleep_until(at)
         return None
 
     async def _attempt(self, name: str, attempt: int) -> Worked:
@@ -201,7 +198,6 @@ class _Undo:
             case _:
                 fact = self.call.effect_fact(name, "compensated")
                 return Worked({"undone": True, "reason": "", "retry_at": None}, [fact])
-        again = again and means.limits.again("compensation", attempt)
-        at = means.clock.now() + means.limits.delay(attempt, after) if again else None
-        facts = [] if again else [self.call.effect_fact(name, "uncompensated", reason)]
-        return Worked({"undone": False, "reason": reason, "retry_at": at.isoformat() if at else None}, facts)
+        retry_at = means.limits.retry_at(means.clock.now(), "compensation", attempt, after) if again else None
+        facts = [] if retry_at else [self.call.effect_fact(name, "uncompensated", reason)]
+        return Worked({"undone": False, "reason": reason, "retry_at": retry_at}, facts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 _ATTEMPTS: Mapping[str, int] = {"rate_limited": 10, "overloaded": 10, "timeout": 3}
 
@@ -35,6 +35,10 @@ class Limits:
     def again(self, error_class: str, attempt: int) -> bool:
         """Whether attempt number `attempt` (from 1), which failed with this class, may be followed by another."""
         return attempt < self.attempts.get(error_class, self.attempts_default)
+
+    def retry_at(self, now: datetime, error_class: str, attempt: int, after: timedelta | None = None) -> str | None:
+        """When attempt number `attempt` is followed by another, as it is journaled; None: not at all."""
+        return (now + self.delay(attempt, after)).isoformat() if self.again(error_class, attempt) else None
 
     def delay(self, attempt: int, after: timedelta | None) -> timedelta:
         """Time to wait after attempt number `attempt`: uniform in (0, backoff * 2^(attempt-1)], but not under `after`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from trimtab.core.pin import Pin
@@ -83,6 +84,14 @@ class Scope:
         if not put_on:
             return pinned
         return (put_on, *(m for m in pinned if m != put_on)) if put_on in pinned else (put_on, *pinned[1:])
+
+    async def wait(self, moment: str) -> datetime | None:
+        """Wait until a journaled moment; gives it back at once where that is too long to wait in memory."""
+        at, means = datetime.fromisoformat(moment), self.means
+        if at - means.clock.now() > means.limits.hold_in_memory:
+            return at
+        await self.steps.sleep_until(at)
+        return None
 
     @property
     def request_fields(self) -> Mapping[str, Json]:
