@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 
-sys.path.pop(0)  # this folder has a `statistics.py`, which would hide the standard library's
+sys.path.append(sys.path.pop(0))  # this folder has a `statistics.py`, which would hide the standard library's
 
 import argparse
 import csv
@@ -25,6 +25,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from watch_ceiling import ceiling
 
 from trimtab.core.records import AlertFact, SettledFact
 from trimtab.core.watched import Spent, SpentHour, Watched
@@ -32,6 +33,8 @@ from trimtab.learn.watch import moves
 from trimtab.learn.watch_burn import KEPT, blocks, drifts
 from trimtab.learn.watch_spike import Spending, spikes
 from trimtab.learn.watch_state import silence
+from trimtab.learn.watch_surge import DAY as DAY_OF_SLOTS
+from trimtab.learn.watch_surge import FORTNIGHT, Surges
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 FILES = ("arrivals_servegen_10min.csv.gz", "arrivals_servegen_small_clients.csv.gz")
@@ -45,12 +48,16 @@ LEAST_PAST = 72  # hours with traffic before it
 
 @dataclass
 class Customer:
-    """Two weeks of one customer in slots of ten minutes; `begin` is the hour of the first."""
+    """Two weeks of one customer in slots of ten minutes; `begin` is the hour of the first.
+
+    `down`: whether nobody of all the customers of its pool sent anything. Two hours of that are an outage that was recorded.
+    """
 
     name: str
     counts: np.ndarray
     usd: np.ndarray
     begin: int
+    down: np.ndarray
     hours: dict[int, Spent] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -92,7 +99,9 @@ def customers(seed: int, start: timedelta) -> Iterator[Customer]:
         usd = np.array([dollars(rng, int(n)) for n in listed])
         hour = (np.arange(SLOTS) // 6 + begin) % 24
         by_day = np.repeat(np.exp(rng.normal(0, DAYS_APART, 15)), 144)[:SLOTS]
-        yield Customer(who, listed, usd * (1 - NIGHT * np.cos(hour / 24 * 2 * np.pi)) * by_day, begin)
+        pool = who.partition("/")[0]
+        down = sum(other for name, other in counts.items() if name.partition("/")[0] == pool) == 0
+        yield Customer(who, listed, usd * (1 - NIGHT * np.cos(hour / 24 * 2 * np.pi)) * by_day, begin, np.asarray(down))
 
 
 def dollars(rng: np.random.Generator, runs: int) -> float:
@@ -108,6 +117,21 @@ class Looks:
 
     customer: Customer
     clean: dict[int, Spending] = field(default_factory=dict)
+    demand: Surges = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.demand = self.arrived(SLOTS, {})
+
+    def arrived(self, slot: int, changed: Mapping[int, int]) -> Surges:
+        """Count arrivals before a slot; scores of windows in which nothing was changed are those of the clean record."""
+        first = 6 * self.customer.begin
+        counts = {first + s: changed.get(s, int(n)) for s, n in enumerate(self.customer.counts[:slot]) if n}
+        made = Surges(counts, first + slot)
+        if slot < SLOTS:
+            until = first + min(changed, default=slot)
+            known = range(max(made.first + DAY_OF_SLOTS, first + slot - FORTNIGHT), first + slot)
+            made.__dict__["past"] = {at: self.demand.past[at] if at <= until else made.best(at)[0] for at in known}
+        return made
 
     def spending(self, end: int, changed: Mapping[int, Spent]) -> Spending:
         if end not in self.clean:
@@ -121,11 +145,19 @@ class Looks:
             return self.clean[end]
         return Spending({**self.clean[end].hours, **changed}, end)
 
-    def look(self, slot: int, hour: Spent, changed: Mapping[int, Spent] | None = None, *, quiet: bool = False):
+    def look(
+        self,
+        slot: int,
+        hour: Spent,
+        changed: Mapping[int, Spent] | None = None,
+        more: Mapping[int, int] | None = None,
+        *,
+        quiet: bool = False,
+    ):
         now, end = self.customer.at(slot), self.customer.begin + slot // 6
         spent = self.spending(end, changed or {})
         watched = Watched("here", now, (), (), hour, None)
-        found = spikes(watched, spent, None)
+        found = spikes(watched, spent, None, self.arrived(slot, more or {}))
         if quiet and not hour.runs:
             last = bisect_right(self.customer.count, self.customer.count[slot] - 1) - 1
             hours = [SpentHour(datetime.fromtimestamp(h * 3600, UTC), s) for h, s in spent.hours.items()]
@@ -140,16 +172,18 @@ def made_last(made: Spending, end: int) -> dict[int, tuple[float, float]]:
 
 
 def clean_alerts(looks: Looks) -> dict[str, int]:
-    """Count the alerts of two weeks in which nothing was planted."""
+    """Count the alerts of two weeks in which nothing was planted; silence while a whole pool was down is no false one."""
     alerts: dict[str, list[AlertFact]] = {}
-    opened: dict[str, int] = {"spend_spike": 0, "no_traffic": 0}
+    opened: dict[str, int] = {"spend_spike": 0, "no_traffic": 0, "outage": 0}
     for slot in range(6, SLOTS + 1):
         customer = looks.customer
         found = looks.look(min(slot, SLOTS - 1), customer.spent(slot - 6, slot), quiet=True)
         now = customer.at(slot)
         for move in moves(found, alerts, ["spend_spike/here", "no_traffic/here"], now, timedelta(hours=6)):
             alerts[move.cause] = [move] if move.state == "open" else [*alerts[move.cause], move]
-            opened[move.cause.partition("/")[0]] += move.state == "open"
+            kind = move.cause.partition("/")[0]
+            outage = kind == "no_traffic" and customer.down[slot - 6 : slot].all()
+            opened["outage" if outage else kind] += move.state == "open"
     return opened
 
 
@@ -167,7 +201,8 @@ def spike_delay(looks: Looks, begin: int, dearer: float, more: int) -> int | Non
                 customer.spent(begin, begin // 6 * 6 + 6, dearer, more),
             )
             changed = {whole: added(clean, spiked)}
-        if any(t.told for t in looks.look(slot, hour, changed)):
+        planted = {s: more * int(customer.counts[s]) for s in range(begin, slot)} if more > 1 else {}
+        if any(t.told for t in looks.look(slot, hour, changed, planted)):
             return 10 * (slot - begin)
     return None
 
@@ -208,10 +243,19 @@ class Row:
     false_spikes: list[int] = field(default_factory=list)
     false_silence: list[int] = field(default_factory=list)
     false_burns: list[int] = field(default_factory=list)
+    outages: list[int] = field(default_factory=list)
     dearer: list[int | None] = field(default_factory=list)
     more: list[int | None] = field(default_factory=list)
     burn: list[int | None] = field(default_factory=list)
     thin: list[int | None] = field(default_factory=list)
+    best: list[tuple[float, str]] = field(default_factory=list)
+
+    @property
+    def fortnights(self) -> Iterator[int]:
+        """False alerts of all kinds, for each drawing of the runs' successes with the spikes and silence of its seed."""
+        each = len(self.false_burns) // len(self.false_spikes)
+        for place, burns in enumerate(self.false_burns):
+            yield burns + self.false_spikes[place // each] + self.false_silence[place // each]
 
 
 def main() -> int:
@@ -240,10 +284,12 @@ def replay(customer: Customer, row: Row, seed: int, every: int, drifting: int) -
     opened = clean_alerts(looks)
     row.false_spikes.append(opened["spend_spike"])
     row.false_silence.append(opened["no_traffic"])
-    for begin in range(3 * 144, SLOTS - 7, every):
-        if customer.spent(begin, begin + 6).runs >= ENOUGH:
-            row.dearer.append(spike_delay(looks, begin, 3.0, 1))
-            row.more.append(spike_delay(looks, begin, 1.0, 3))
+    row.outages.append(opened["outage"])
+    begins = [b for b in range(3 * 144, SLOTS - 7, every) if customer.spent(b, b + 6).runs >= ENOUGH]
+    row.best.append(ceiling(customer.counts, begins, 3))
+    for begin in begins:
+        row.dearer.append(spike_delay(looks, begin, 3.0, 1))
+        row.more.append(spike_delay(looks, begin, 1.0, 3))
     for _ in range(drifting):
         row.false_burns.append(len(burn_alarms(customer, rng, None, 1.0)))
         begin = int(rng.integers(4 * 24, 11 * 24))
@@ -255,19 +301,27 @@ def replay(customer: Customer, row: Row, seed: int, every: int, drifting: int) -
 
 def table(rows: list[Row]) -> None:
     print("Two weeks of each customer in which nothing was planted: alerts, the most of any seed (mean)\n")
-    print("| customer | runs a day | spend spike | chronic burn | no traffic |\n|---|--:|--:|--:|--:|")
+    print("| customer | runs a day | spend spike | chronic burn | no traffic | outage recorded | false in all |")
+    print("|---|--:|--:|--:|--:|--:|--:|")
     for row in rows:
-        cells = (f"{max(c)} ({np.mean(c):.2f})" for c in (row.false_spikes, row.false_burns, row.false_silence))
+        kinds = (row.false_spikes, row.false_burns, row.false_silence, row.outages, [*row.fortnights])
+        cells = (f"{max(c)} ({np.mean(c):.2f})" for c in kinds)
         print(f"| {row.name} | {row.runs_per_day:,} | {' | '.join(cells)} |")
     print(
         f"\nA spike of 3 times, begun at many times of day and night from the fourth day on, where an hour has {ENOUGH} runs: told"
     )
     print("within the hour, and minutes until then (p50, p95, most)\n")
-    print("| customer | each run costs 3 times | minutes | 3 times as many runs | minutes |\n|---|--:|--:|--:|--:|")
+    print(
+        "| customer | each run costs 3 times | minutes | 3 times as many runs | minutes | at best, and by what view |"
+    )
+    print("|---|--:|--:|--:|--:|---|")
     for row in rows:
-        print(
-            f"| {row.name} | {share(row.dearer, 60)} | {delays(row.dearer)} | {share(row.more, 60)} | {delays(row.more)} |"
-        )
+        cells = (share(row.dearer, 60), delays(row.dearer), share(row.more, 60), delays(row.more))
+        best = max({view for _, view in row.best}, key=[view for _, view in row.best].count)
+        print(f"| {row.name} | {' | '.join(cells)} | {np.mean([told for told, _ in row.best]):.0%}, {best} |")
+    print(
+        "\nAt best: what any limit on runs could tell that tells one thing by itself in the clean days, were it known beforehand"
+    )
     print(
         f"\n+15 % a run, begun on the fifth to eleventh day: told within 72 hours, and hours until then. Left: {LEAST_BURN:,} runs"
     )
@@ -289,23 +343,22 @@ def delays(found: list[int | None]) -> str:
 
 
 def bars(rows: list[Row]) -> int:
-    # Each drawing of the runs' successes with the spikes of its seed.
-    weeks = [
-        spikes + burns
-        for r in rows
-        for seed, spikes in enumerate(r.false_spikes)
-        for burns in r.false_burns[seed * len(r.false_burns) // len(r.false_spikes) :][
-            : len(r.false_burns) // len(r.false_spikes)
-        ]
-    ]
+    weeks = [alerts for r in rows for alerts in r.fortnights]
     often = sum(alerts > 1 for alerts in weeks)
     dearer = [d for r in rows for d in r.dearer]
     burn = [d for r in rows for d in r.burn]
+    more = [d for r in rows for d in r.more]
+    best = sum(np.mean([told for told, _ in r.best]) * len(r.more) for r in rows) / max(1, len(more))
     held = [
         (
-            "14 clean days of a customer with more than one spend alert, at most 1 %",
+            "14 clean days of a customer with more than one false alert of any kind, none",
             f"{often} of {len(weeks)}",
-            often <= 0.01 * len(weeks),
+            not often,
+        ),
+        (
+            f"3 times as many runs: told within the hour, all (at best {best:.0%})",
+            share(more, 60),
+            hits(more, 60) >= 1.0,
         ),
         ("a run costs 3 times: told within the hour, at least 98 %", share(dearer, 60), hits(dearer, 60) >= 0.98),
         (f"+15 %, {LEAST_BURN:,} runs: told within 3 days, at least 95 %", share(burn, 72), hits(burn, 72) >= 0.95),
@@ -313,6 +366,8 @@ def bars(rows: list[Row]) -> int:
     print("\n| bar | measured | |\n|---|--:|---|")
     for what, figure, met in held:
         print(f"| {what} | {figure} | {'met' if met else '**missed**'} |")
+    halves = (share([d for r in half for d in r.more], 60) for half in (rows[::2], rows[1::2]))
+    print(f"\n3 times as many runs, every second customer and the others: {' and '.join(halves)}")
     return 0 if all(met for _, _, met in held) else 1
 
 

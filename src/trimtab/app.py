@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +31,7 @@ from trimtab.policy.caps import refuse_unpriced
 from trimtab.policy.load import check, load
 from trimtab.policy.resolve import make_pin, resolve
 from trimtab.policy.spec import Policy
+from trimtab.rollouts.adopt import adopt
 from trimtab.run.budget import Budgets, Sum
 from trimtab.run.credential import Check, credentials_of
 from trimtab.run.loop import RunLoop
@@ -141,10 +142,8 @@ class App:
         check(self.policy, self.roles)
         self.credentials = credentials_of(self.policy.credentials, credentials or {}, self.needs_credential)
         self._running = Running(self.policy, environment, self.store)
-        budget = self.policy.budgets.get(environment)
         # A policy that cannot staff a workflow, in any arm, is refused here and not at the first request.
-        for pin in self._pins():
-            refuse_unpriced(environment, budget, pin.roles, self.prices, pin.price_date)
+        self._pins()
         self.engine: EmbeddedEngine
 
     @property
@@ -190,7 +189,8 @@ class App:
         await self.engine.start()
         try:
             self._load(budgets)
-            self._try_models()
+            adopt(self.store, self.policy, self.environment, by="trimtab", at=self.clock.now())
+            self._try_models(self._pins(self._running.brought()))
         except TrimtabError:
             await self.engine.close()
             raise
@@ -207,11 +207,11 @@ class App:
             [(b.run_id, b.role, Sum(b.usd, b.tokens, b.turns, b.unpriced)) for b in runs],
         )
 
-    def _try_models(self) -> None:
+    def _try_models(self, pins: Sequence[Pin]) -> None:
         # A missing key or package is told before the first request is, and the first call does not pay for imports.
         if self._client is None:
             return
-        choices = [choice for pin in self._pins() for choice in pin.roles.values()]
+        choices = [choice for pin in pins for choice in pin.roles.values()]
         for model in sorted({model for choice in choices for model in (choice.model, *choice.escalate)}):
             if fault := self._client.prepare(model):
                 message, _, hint = fault.message.partition("\nhint: ")
@@ -299,12 +299,14 @@ class App:
             self._digests[shown] = prompt_digests(workflow, revised)
         return make_pin(resolved, self._digests[shown], self.clock.now().date())
 
-    def _pins(self) -> Iterator[Pin]:
-        # Every map a run accepted here may be pinned to, each arm by itself.
-        for workflow in self.workflows.values():
-            yield self.pin(workflow)
-            for drawn in every_arm(self.policy, self.environment):
-                yield self.pin(workflow, [drawn])
+    def _pins(self, brought: Sequence[Drawn] = ()) -> list[Pin]:
+        # Every map a run accepted here may be pinned to, each arm by itself, and what rollouts of the store brought.
+        changes = [(), *((drawn,) for drawn in (*every_arm(self.policy, self.environment), *brought))]
+        pins = [self.pin(workflow, drawn) for workflow in self.workflows.values() for drawn in changes]
+        for pin in pins:
+            budget = self.policy.budgets.get(self.environment)
+            refuse_unpriced(self.environment, budget, pin.roles, self.prices, pin.price_date)
+        return pins
 
     def _new(self, workflow: Workflow[Any, Any], request: Json, key: str | None) -> NewRun:
         key = key or uuid4().hex

@@ -1,4 +1,4 @@
-"""Experiments where policy and store meet: which run now, which arms a new run is put into, and how a person moves one."""
+"""Experiments where policy and store meet: what new runs are put into, rollouts too, and how a person moves an experiment."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from typing import Any
 from trimtab.core.errors import UsageError
 from trimtab.core.records import ExperimentFact
 from trimtab.engine.handin import hand_in
-from trimtab.journal import experiments
+from trimtab.journal import experiments, rollouts
+from trimtab.journal.newest import newest
 from trimtab.journal.reader import Journal
 from trimtab.journal.writer import SqliteFacts
-from trimtab.policy.assign import RUNNING, STOPPED, Drawn, draw, is_as_declared, running
+from trimtab.learn.rollout import ACTIVE, from_json
+from trimtab.policy.assign import RUNNING, STOPPED, Drawn, InForce, draw, in_force, is_as_declared, running
 from trimtab.policy.experiment import declared
 from trimtab.policy.problems import unknown
+from trimtab.policy.rollout_kept import spec_of
 from trimtab.policy.spec import DEFAULT_ROLE, ExperimentSpec, Policy
 
 FRESH_FOR = 0.5  # seconds: a move is seen within one, and the store is not read for every run
@@ -25,30 +28,42 @@ FRESH_FOR = 0.5  # seconds: a move is seen within one, and the store is not read
 
 @dataclass(slots=True)
 class Running:
-    """The experiments of one environment that put runs into arms, as the store has them now."""
+    """The experiments and rollouts of one environment that decide on new runs, as the store has them now."""
 
     policy: Policy
     environment: str
     store: Path
     _read_at: float = field(default=float("-inf"), init=False)
-    _now: Sequence[tuple[ExperimentSpec, float]] = field(default=(), init=False)
+    _experiments: Sequence[tuple[ExperimentSpec, float]] = field(default=(), init=False)
+    _rollouts: Sequence[InForce] = field(default=(), init=False)
 
     def draw(self, roles: Collection[str], key: str) -> list[Drawn]:
-        """Put a run with this key into an arm of every experiment that concerns one of its roles."""
-        return [draw(spec, weight, key) for spec, weight in self._running() if _concerns(spec, roles)]
+        """Put a run with this key into an arm of all that concerns one of its roles; an experiment's goes before a rollout's."""
+        self._read()
+        # Without any change an experiment compares a map with itself (A/A), which concerns every run.
+        arms = [
+            draw(spec, weight, key)
+            for spec, weight in self._experiments
+            if not spec.roles or _concerns(spec.roles, roles)
+        ]
+        return arms + [one.draw(key) for one in self._rollouts if _concerns(one.changes, roles)]
 
-    def _running(self) -> Sequence[tuple[ExperimentSpec, float]]:
-        if not any(spec.environment == self.environment for spec in self.policy.experiments.values()):
-            return ()
-        if time.monotonic() - self._read_at > FRESH_FOR:
-            self._now = running(self.policy, self.environment, newest_moves(self.store))
-            self._read_at = time.monotonic()
-        return self._now
+    def brought(self) -> list[Drawn]:
+        """Give what each rollout in force brings."""
+        self._read()
+        return [one.whole for one in self._rollouts]
+
+    def _read(self) -> None:
+        if time.monotonic() - self._read_at <= FRESH_FOR:
+            return
+        experiments, rollouts = newest(self.store)
+        self._experiments = running(self.policy, self.environment, experiments)
+        self._rollouts = in_force(self.environment, rollouts)
+        self._read_at = time.monotonic()
 
 
-def _concerns(spec: ExperimentSpec, roles: Collection[str]) -> bool:
-    # Without any change it compares a map with itself (A/A), which concerns every run.
-    return not spec.roles or DEFAULT_ROLE in spec.roles or not spec.roles.isdisjoint(roles)
+def _concerns(changed: Collection[str], roles: Collection[str]) -> bool:
+    return DEFAULT_ROLE in changed or not set(changed).isdisjoint(roles)
 
 
 def newest_moves(store: Path) -> Sequence[ExperimentFact]:
@@ -74,6 +89,7 @@ def start_experiment(store: Path, policy: Policy, name: str, *, by: str, weight:
                 f"{policy.source}: experiment {name!r} is declared otherwise than when it was started on {before[0].at:%Y-%m-%d}",
                 hint="give it another name, or declare it as it was: trimtab experiment list",
             )
+        _refuse_rollouts(connection, spec)
         share = weight if weight is not None else _kept_weight(spec, before)
         if before and (before[-1].state, before[-1].weight) == (RUNNING, share):
             return False
@@ -102,6 +118,19 @@ def stop_experiment(store: Path, name: str, *, by: str, reason: str, at: datetim
     if not store.exists():
         raise UsageError(f"{str(store)!r}: no such store", hint="trimtab experiment start NAME makes it")
     return hand_in(store, SqliteFacts(), change)
+
+
+def _refuse_rollouts(connection: Any, spec: ExperimentSpec) -> None:
+    """Raise UsageError where a rollout under way changes a role of the experiment: its runs would get the experiment's arms."""
+    for fact in rollouts.newest(connection):
+        other = spec_of(fact.name, fact.declared)
+        there = any(stage.environment == spec.environment for stage in other.stages)
+        shared = DEFAULT_ROLE in {*spec.roles, *other.set} or not spec.roles.isdisjoint(other.set)
+        if there and spec.roles and shared and from_json(fact.stages).state in ACTIVE:
+            raise UsageError(
+                f"rollout {fact.name!r} is under way in {spec.environment!r} and changes a role of experiment {spec.name!r}",
+                hint=f"wait until it has passed, or abort it: trimtab rollout status {fact.name}",
+            )
 
 
 def _kept_weight(spec: ExperimentSpec, before: Sequence[ExperimentFact]) -> float:

@@ -100,22 +100,21 @@ def in_own_etc(root: Path, command: list[str]) -> list[str]:
     return ["unshare", "-m", "sh", "-c", _OWN_ETC, "sh", str(empty), str(managed), *command]
 
 
+def start(command: list[str], tree: Tree, root: Path, url: str) -> subprocess.CompletedProcess[str]:
+    """Run the real terminal to its end on a tree that is written, against an API of the test's own."""
+    env = {"PATH": os.environ["PATH"], "HOME": str(root / "home"), "ANTHROPIC_BASE_URL": url, **_QUIET, **tree.env}
+    return subprocess.run(
+        in_own_etc(root, command) if tree.is_managed else command,
+        cwd=root / "project", env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
 def asked_for(program: Path, tree: Tree, root: Path, *more: str) -> str | None:
     """Run the real terminal on a tree that is written, and give the model of its first request; None: it sent none."""
     command = [str(program), "-p", "hi", "--no-session-persistence", *more]
     command += [] if tree.flag is None else ["--model", tree.flag]
     command += ["--settings", str(root / "given.json")] if "file" in tree.files else []
     with listening() as stub:
-        env = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(root / "home"),
-            "ANTHROPIC_BASE_URL": stub.url,
-            **_QUIET,
-            **tree.env,
-        }
-        subprocess.run(
-            in_own_etc(root, command) if tree.is_managed else command,
-            cwd=root / "project", env=env, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False,
-        )  # fmt: skip
+        start(command, tree, root, stub.url)
     main = next((body for body in stub.bodies if body.get("tools")), None)
     return None if main is None else main["model"]

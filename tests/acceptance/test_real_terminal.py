@@ -141,6 +141,22 @@ def test_verify_sends_no_key_and_obeys_no_address_of_a_settings_block(terminal):
     assert said.json["model"] == SONNET
 
 
+def test_verify_runs_no_program_that_gives_keys(terminal):
+    program = install("2.1.330")
+    ran = terminal.folder / "ran"
+    terminal.write("home/.claude/settings.json", json.dumps({"model": SONNET, "apiKeyHelper": f"touch {ran}; echo k"}))
+    said = terminal.run("terminal", "verify", "--cli", str(program), "--json")
+    assert (said.code, said.json["model"]) == (0, SONNET)
+    assert not ran.exists()
+
+
+def test_verify_takes_an_agent_as_the_terminal_does(terminal):
+    program = install("2.1.330")
+    terminal.write(".claude/agents/x.md", f"---\nname: x\ndescription: d\nmodel: {HAIKU}\n---\nbe\n")
+    said = terminal.run("terminal", "verify", "--cli", str(program), "--agent", "x", "--json")
+    assert (said.code, said.json["model"], said.json["expected"]) == (0, HAIKU, HAIKU)
+
+
 def test_show_says_which_key_does_nothing_and_what_to_call_it(terminal):
     terminal.write("home/.claude/settings.json", '{\n  "default_model": "claude-sonnet-4-6"\n}')
     said = terminal.run("terminal", "show", "--cli-version", "2.1.330", "--json")

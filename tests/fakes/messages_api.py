@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,11 +22,12 @@ USAGE = {
 
 @dataclass(frozen=True)
 class Says:
-    """An answer: text, then tools as (name, input)."""
+    """An answer: text, then tools as (name, input); `model` where the API names another one than it was asked for."""
 
     text: str = "done"
     tools: tuple[tuple[str, dict[str, Any]], ...] = ()
     usage: dict[str, Any] = field(default_factory=dict)
+    model: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,16 +40,21 @@ class Fails:
 
 @dataclass
 class Api:
+    """What is played and what arrived; `is_played` says which requests get the next part (the others a short answer)."""
+
     url: str
     script: list[Says | Fails] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    is_played: Callable[[dict[str, Any]], bool] = lambda _: True
     numbers: count[int] = field(default_factory=lambda: count(1))
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def next_for(self, model: str) -> tuple[int, Says | Fails]:
+    def next_for(self, body: dict[str, Any]) -> tuple[int, Says | Fails]:
         with self.lock:
-            self.models.append(model)
-            return next(self.numbers), self.script.pop(0) if self.script else Says()
+            self.models.append(body["model"])
+            self.bodies.append(body)
+            return next(self.numbers), self.script.pop(0) if self.script and self.is_played(body) else Says()
 
 
 @contextmanager
@@ -87,7 +94,7 @@ class _Answer(BaseHTTPRequestHandler):
         if self.path.partition("?")[0] != "/v1/messages":
             self._json(404, {})
             return
-        number, part = self.played.next_for(body["model"])
+        number, part = self.played.next_for(body)
         if isinstance(part, Fails) and not part.midstream:
             kind = {529: "overloaded_error", 400: "invalid_request_error"}.get(part.status, "api_error")
             self._json(part.status, {"type": "error", "error": {"type": kind, "message": "as asked"}}, number)
@@ -95,7 +102,8 @@ class _Answer(BaseHTTPRequestHandler):
         said = Says() if isinstance(part, Fails) else part
         usage = {**USAGE, **said.usage}
         message = {
-            "id": f"msg_{number:08}", "type": "message", "role": "assistant", "model": body["model"], "content": [],
+            "id": f"msg_{number:08}", "type": "message", "role": "assistant", "model": said.model or body["model"],
+            "content": [],
             "stop_reason": None, "stop_sequence": None, "usage": {**usage, "output_tokens": 1},
         }  # fmt: skip
         stop = "tool_use" if said.tools else "end_turn"

@@ -19,6 +19,7 @@ from aiosmtpd.controller import Controller
 from tests.fakes.spending import HAIKU, NOW, call, history, run, write
 from trimtab.alerts.deliver import BACK_OFF, deliver, next_due
 from trimtab.alerts.watch import Watch, keep_watching
+from trimtab.core.records import RunFact
 from trimtab.journal import alerts
 from trimtab.journal.reader import Journal
 from trimtab.policy.load import parse
@@ -299,3 +300,16 @@ def test_only_the_environment_that_is_asked_for_is_added_up(tmp_path):
     assert [(a.requested, a.response) for a in watched.answered] == [("x:new", "other")]
     assert [u.model for u in watched.unpriced] == ["x:new"]
     assert [(h.runs, h.successes, h.usd, h.unpriced) for h in watched.settled] == [(1, 1, 1.0, 1)]
+
+
+def test_arrivals_are_counted_by_ten_minutes_and_a_watch_that_goes_on_counts_the_same(tmp_path):
+    local = history(3)
+    store = write(tmp_path / "t.db", local + history(3, environment="production", name="p", seed=2))
+    policy = policy_with("")
+    reading = Watch(store, policy)._reading
+    reading.watched("local", NOW - timedelta(hours=1, minutes=7))
+    arrivals = reading.watched("local", NOW).arrivals
+    assert arrivals == Watch(store, policy)._reading.watched("local", NOW).arrivals
+    whole = int(NOW.timestamp()) // 600
+    came = [int(fact.accepted_at.timestamp()) // 600 for fact in local if isinstance(fact, RunFact)]
+    assert arrivals == {slot: came.count(slot) for slot in set(came) if slot < whole}

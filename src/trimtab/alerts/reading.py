@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +15,7 @@ from trimtab.core.watched import Spent, SpentHour, Trouble, Used, Watched
 from trimtab.journal.balances import Balance
 from trimtab.journal.reader import Journal
 from trimtab.journal.watched import WatchedReader, environments, whole_hour
+from trimtab.learn.watch_surge import SLOT
 from trimtab.models.catalogue import Catalogue
 from trimtab.models.check import check_models, named_in, shortest_told
 from trimtab.policy.caps import Cap, all_caps
@@ -24,6 +25,7 @@ LOOK_BACK = timedelta(days=28)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 # Facts are written within seconds of their time: an hour this old is whole. A run may go on for longer.
 _WHOLE, _SETTLED = timedelta(hours=2), DAY
+_ARRIVALS, _LATE = 15 * DAY, 12
 F = TypeVar("F", SpentFact, SettledFact)
 
 
@@ -35,6 +37,7 @@ class Reading:
     policy: Policy
     look_back: timedelta = LOOK_BACK
     keep: list[SpentFact | SettledFact] = field(default_factory=list[SpentFact | SettledFact], init=False)
+    _arrivals: dict[str, dict[int, int]] = field(default_factory=dict[str, dict[int, int]], init=False)
     _tiers: tuple[datetime, list[Trouble]] | None = field(default=None, init=False)
 
     def environments(self, asked: Sequence[str] | None) -> list[str]:
@@ -65,6 +68,7 @@ class Reading:
             settled=settled,
             hour=_spent(reader.spent(now - HOUR, now)),
             traffic_at=reader.traffic_at(),
+            arrivals=self._arrived(reader, now),
             answered=reader.answered(now - DAY, now),
             unpriced=reader.unpriced(now - DAY, now),
             standing=reader.standing(),
@@ -88,6 +92,17 @@ class Reading:
             self.keep += [fact for fact in fresh if fact.at + HOUR <= over]
         return [*kept, *fresh]
 
+    def _arrived(self, reader: WatchedReader, now: datetime) -> dict[int, int]:
+        """Count arrivals by ten minutes: those that were over and whole at the last look are remembered, and not counted again."""
+        begin, end = (int(at.timestamp() // SLOT) for at in (now - min(_ARRIVALS, self.look_back), now))
+        known = {slot: runs for slot, runs in self._arrivals.get(reader.environment, {}).items() if slot >= begin}
+        # What was counted at the last look may have been written for a while after it.
+        first = max(known) - _LATE if known else begin
+        fresh = reader.arrivals(_at(first), _at(end))
+        found = {slot: runs for slot, runs in known.items() if slot < first} | fresh
+        self._arrivals[reader.environment] = found
+        return found
+
     def tiers(self, now: datetime) -> list[Trouble]:
         """Find prompts close to a price tier or a context, once an hour: what `trimtab models check` says of prompts."""
         if self._tiers is None or now - self._tiers[0] >= HOUR:
@@ -108,6 +123,10 @@ class Reading:
             )
             for f in found
         ]
+
+
+def _at(slot: int) -> datetime:
+    return datetime.fromtimestamp(slot * SLOT, UTC)
 
 
 def used(

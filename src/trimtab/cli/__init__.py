@@ -23,12 +23,16 @@ _COMMANDS = {
     "policy": "Check the policy file and show which model plays each role, and why.",
     "experiment": "Compare two role maps on live runs: plan, start, read, stop.",
     "compare": "Say whether one arm of a table of runs is better: ship, stop or undecided.",
+    "rollout": "Move a change of the role map stage by stage and host by host, and back with one command.",
+    "hosts": "Show, change and restore the hosts of the policy: wanted, configured, and the model that answered last.",
+    "audit": "List who changed which model plays which role, where, when, why and on what evidence.",
     "replay": "Run requests again on another role map, where nothing is real, and compare.",
     "cost": "What runs cost, what another model would cost, and what a failure may cost before that pays.",
     "watch": "Look for spikes, chronic burn and other trouble, and tell somebody.",
     "models": "List models with prices and retirement dates, and check those the policy names.",
     "terminal": "The Claude Code terminal: which model it really runs, what it used, set, lock and undo.",
     "doctor": "Look at this host and say what is wrong and which command mends it; changes nothing.",
+    "service": "A systemd unit for the worker, with limits for this host: show it, install it.",
     "simulate": "Serve simulated models on loopback, as the Messages API does.",
 }
 FINE, NOT_FINE, USAGE, INTERRUPTED = 0, 1, 2, 130

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from trimtab.core.errors import TrimtabError
 from trimtab.core.finding import Checked, Finding
+from trimtab.core.same_model import other_model
 from trimtab.journal.answers import LastAnswer, last_answers
-from trimtab.journal.measures import other_model
 from trimtab.journal.reader import Journal
 from trimtab.policy.spec import DEFAULT_ROLE, Policy
 
@@ -85,9 +85,15 @@ def _wanted(policy: Policy, answer: LastAnswer) -> set[str]:
         if spec.environment == answer.environment
         for changes in (spec.factors, *spec.arms.values())
     ]
+    of_rollouts = [
+        spec.set
+        for spec in policy.rollouts.values()
+        if any(stage.environment == answer.environment for stage in spec.stages)
+    ]
     chain = [spec for table in tables for name in (answer.role, DEFAULT_ROLE) if (spec := table.get(name))]
     named = [spec for spec in chain if spec.model][:1]
-    also = [spec for table in of_experiments if (spec := table.get(answer.role))]
+    changes = (*of_experiments, *of_rollouts)
+    also = [spec for table in changes for name in (answer.role, DEFAULT_ROLE) if (spec := table.get(name))]
     models = [m for spec in (*named, *also) for m in (spec.model, *(spec.escalate or ())) if m]
     models += [m for spec in chain for m in spec.escalate or ()]
     return {policy.model_id(model) for model in models} if named else set()

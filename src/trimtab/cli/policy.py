@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -38,9 +37,11 @@ def policy() -> None:
 @json_option
 def check(factory: str | None, policy_file: str, as_json: bool) -> None:
     """Check the policy file: every key, every model, and every role where the application is known."""
+    from trimtab.cli.policy_rollouts import differences
     from trimtab.cli.show import print_json
     from trimtab.policy.assign import every_arm
     from trimtab.policy.resolve import resolve
+    from trimtab.policy.rollout import remarks
 
     loaded = load_policy(policy_file)
     roles = _roles(loaded, factory)
@@ -48,6 +49,7 @@ def check(factory: str | None, policy_file: str, as_json: bool) -> None:
     resolved = [resolve(loaded, name, roles) for name in environments]
     resolved += [resolve(loaded, name, roles, [arm]) for name in environments for arm in every_arm(loaded, name)]
     warnings = _unpriced(loaded, {m for r in resolved for c in r.choices.values() for m in (c.model, *c.escalate)})
+    warnings += [*remarks(loaded), *differences(loaded, loaded.store)]
     _see_that_dollars_can_be_counted(loaded, resolved)
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
@@ -65,7 +67,9 @@ def check(factory: str | None, policy_file: str, as_json: bool) -> None:
 
 
 @policy.command()
-@click.option("--explain", is_flag=True, help="Say which key of the file decided each part.")
+@click.option(
+    "--explain", is_flag=True, help="Say what decided each part: the file, an experiment, a rollout or its abort."
+)
 @app_option
 @policy_option
 @environment_option
@@ -74,60 +78,17 @@ def check(factory: str | None, policy_file: str, as_json: bool) -> None:
 def show(
     explain: bool, factory: str | None, policy_file: str, environment: str, store: str | None, as_json: bool
 ) -> None:
-    """Show which model plays each role in one environment; with --explain, the experiments that may change it, too."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    from trimtab.cli.show import console, print_json
-    from trimtab.policy.resolve import resolve
+    """Show which model plays each role in runs accepted now; a rollout under way reaches a share of them."""
+    from trimtab.cli.policy_rollouts import map_of
+    from trimtab.cli.policy_table import print_map, printable
+    from trimtab.cli.show import print_json
 
     loaded = load_policy(policy_file)
-    resolved = resolve(loaded, environment, _roles(loaded, factory) or {*loaded.roles, ORCHESTRATOR} - {"default"})
-    stands = _experiments(loaded, environment, store) if explain else []
+    there = map_of(loaded, environment, Path(store) if store else loaded.store, _roles(loaded, factory))
     if as_json:
-        roles = {
-            role: {k: v for k, v in asdict(choice).items() if k != "prompt_digest"}
-            | ({"decided_by": asdict(resolved.why[role])} if explain else {})
-            for role, choice in resolved.choices.items()
-        }
-        told = {"policy": loaded.source, "digest": loaded.digest, "environment": environment, "roles": roles}
-        print_json({**told, **({"experiments": stands} if explain else {})})
-        return
-    revised = any(choice.instructions for choice in resolved.choices.values())
-    columns = [
-        "role",
-        "model",
-        "max_tokens",
-        "effort",
-        "escalates to",
-        *(["model decided by", "max_tokens by", "effort by", "escalates by"] if explain else []),
-        *(["prompt by"] if revised else []),
-    ]
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for role, choice in resolved.choices.items():
-        why = resolved.why[role]
-        listed = ", ".join(choice.escalate) or "-"
-        row = [role, choice.model, str(choice.max_tokens), choice.effort or "-", listed]
-        decided = [why.model, why.max_tokens, why.effort, why.escalate] if explain else []
-        table.add_row(*row, *decided, *([why.prompt if choice.instructions else "-"] if revised else []))
-    out = console()
-    out.print(f"{loaded.source} (digest {loaded.digest}), environment {environment}")
-    out.print(table)
-    for told in stands:
-        out.print(
-            f"experiment {escape(told['name'])}: {told['state']} at {told['weight'] * 100:.4g} %; {escape(told['arms'])}",
-            soft_wrap=True,
-        )
-
-
-def _experiments(loaded: Policy, environment: str, store: str | None) -> list[dict[str, Any]]:
-    from trimtab.cli.experiment_table import listed
-    from trimtab.experiments import newest_moves
-
-    if not any(spec.environment == environment for spec in loaded.experiments.values()):
-        return []
-    rows = listed(loaded, newest_moves(Path(store) if store else loaded.store))
-    return [row for row in rows if row["environment"] == environment]
+        print_json(printable(loaded, there, explain=explain))
+    else:
+        print_map(loaded, there, explain=explain)
 
 
 def _see_that_dollars_can_be_counted(loaded: Policy, resolved: Sequence[Resolved]) -> None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from trimtab.cli.terminal_set_around import Around
-from trimtab.core.finding import Finding
 from trimtab.terminal.names import plain
+from trimtab.terminal.verify import Silent
 from trimtab.terminal.verify import verify as ask
-
-NO_REQUEST = "sent no request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +36,12 @@ def judge(here: Around, wanted: str, *, verify: bool) -> Judged:
     if why := _not_asked(here, verify=verify):
         return replace(judged, unverified=why)
     asked = ask(here.place)
-    if isinstance(asked, Finding):
-        if not asked.what.endswith(NO_REQUEST):
-            return replace(judged, unverified=f"not verified: {asked.what}: {asked.where}")
-        problem = f"the terminal does not start: {asked.why}; what was written is taken back"
-        mend = f"see what it says: {asked.mend}; --no-verify sets the model all the same"
+    if isinstance(asked, Silent):
+        said = asked.finding
+        if asked.reason != "no request":
+            return replace(judged, unverified=f"not verified: {said.what}: {said.where}")
+        problem = f"the terminal does not start: {said.why}; what was written is taken back"
+        mend = f"see what it says: {said.mend}; --no-verify sets the model all the same"
         return replace(judged, problem=problem, mend=mend, restore=True)
     if asked.model == plain(wanted):
         # What the terminal does counts, whatever its files are taken to say.

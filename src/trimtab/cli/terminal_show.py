@@ -21,6 +21,7 @@ def place_options(command: F) -> F:
     """Add the options that say where a session starts, and how."""
     for option in (
         click.option("--settings", metavar="FILE", help="As the terminal's --settings: a file, or JSON."),
+        click.option("--agent", metavar="NAME", help="As the terminal's --agent."),
         click.option("--model", "flag", metavar="MODEL", help="As the terminal's --model."),
         click.option("--project", metavar="DIR", help="The project's folder.  [default: where you are]"),
         click.option("--home", metavar="DIR", help="The home whose settings count.  [default: yours]"),
@@ -31,13 +32,16 @@ def place_options(command: F) -> F:
 
 @click.command()
 @place_options
+@click.option("--fallback-model", "fallback", metavar="MODELS", help="As the terminal's --fallback-model.")
 @click.option("--cli-version", metavar="V", help="The terminal's version.  [default: the installed one]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(
     home: str | None,
     project: str | None,
     flag: str | None,
+    agent: str | None,
     settings: str | None,
+    fallback: str | None,
     cli_version: str | None,
     as_json: bool,
 ) -> int:
@@ -48,7 +52,7 @@ def show(
     if cli_version is not None and numbers(cli_version) is None:
         raise click.UsageError(f"--cli-version: expected a version such as 2.1.330, not {cli_version!r}")
     place = Place.here(home, project)
-    found = resolve(place, cli_version or installed(env=place.env)[1], flag, settings)
+    found = resolve(place, cli_version or installed(env=place.env)[1], flag, settings, agent, fallback=fallback)
     click.echo(json.dumps(asdict(found), indent=2, ensure_ascii=False) if as_json else "\n".join(_lines(found)))
     return 1 if any(problem.weight == "error" for problem in found.problems) else 0
 
@@ -76,10 +80,15 @@ def _lines(found: Resolution) -> Iterator[str]:
             said = "" if layer.value is None else f" = {layer.value!r}"
             yield f"  {layer.layer:<24} {layer.key}{said}: {layer.lost}{f' ({layer.file})' if layer.file else ''}"
         yield ""
+    if found.fallbacks:
+        yield f"fallback {', then '.join(found.fallbacks)} (where {found.model} is overloaded, fails or is not found)"
     if found.resumed is not None:
         yield f"resumed  {found.resumed.model} ({found.resumed.why}; session {found.resumed.session})"
     for agent in found.subagents:
         yield f"subagent {agent.name}: {agent.model} ({agent.source})"
+    if found.calls:
+        calls = ", ".join(f"{name} = {model}" for name, model in found.calls.items())
+        yield f"calls    {calls} (a subagent whose call names a model)"
     yield "aliases  " + ", ".join(f"{alias} = {model}" for alias, model in found.aliases.items())
     if found.problems:
         yield ""

@@ -13,7 +13,7 @@ from trimtab.cli.terminal_show import place_options, problem_lines
 from trimtab.core.finding import Finding
 from trimtab.terminal.place import Place
 from trimtab.terminal.resolve import Resolution, resolve
-from trimtab.terminal.verify import Observed
+from trimtab.terminal.verify import Observed, Silent
 from trimtab.terminal.verify import verify as observe
 
 
@@ -26,6 +26,7 @@ def verify(
     home: str | None,
     project: str | None,
     flag: str | None,
+    agent: str | None,
     settings: str | None,
     cli: str | None,
     policy_file: str | None,
@@ -37,9 +38,9 @@ def verify(
     """
     wanted = _wanted(policy_file)
     place = Place.here(home, project)
-    seen = observe(place, cli, flag, settings)
+    seen = observe(place, cli, flag, settings, agent)
     version = seen.cli_version if isinstance(seen, Observed) else None
-    expected = resolve(place, version, flag, settings)
+    expected = resolve(place, version, flag, settings, agent)
     problems = list(_problems(seen, expected, wanted, policy_file))
     observed = seen if isinstance(seen, Observed) else None
     if as_json:
@@ -69,11 +70,12 @@ def _wanted(policy_file: str | None) -> str | None:
 
 
 def _problems(
-    seen: Observed | Finding, expected: Resolution, wanted: str | None, policy_file: str | None
+    seen: Observed | Silent, expected: Resolution, wanted: str | None, policy_file: str | None
 ) -> Iterator[Finding]:
-    if isinstance(seen, Finding):
-        if expected.runs or wanted is not None:
-            yield seen
+    if isinstance(seen, Silent):
+        # A terminal that says nothing where its settings say that no session starts does as they say.
+        if seen.reason != "no request" or expected.runs or wanted is not None:
+            yield seen.finding
         return
     if seen.model != expected.model:
         what = f"the terminal asks for {seen.model}, its settings say {expected.model or 'that it does not start'}"

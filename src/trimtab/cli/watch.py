@@ -137,7 +137,7 @@ def _test(policy: Policy, name: str, *, as_json: bool) -> int:
 
 def _time(option: str, given: str | None) -> timedelta | None:
     from trimtab.policy.experiment import duration
-    from trimtab.policy.shape import TIME
+    from trimtab.policy.leaves import TIME
 
     if given is None:
         return None

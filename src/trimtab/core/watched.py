@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -95,7 +95,8 @@ class Standing:
 class Watched:
     """One environment at one moment. `hours` and `settled` are by clock hour, those without anything left out, oldest first.
 
-    `hour` is the last hour up to `now` and `traffic_at` when anything last happened (None: never).
+    `hour` is the last hour up to `now` and `traffic_at` when anything last happened (None: never). `arrivals` are the runs accepted
+    in each tenth minute of the clock that is over, numbered from 1970, those without any left out; empty: not known.
     """
 
     environment: str
@@ -104,6 +105,7 @@ class Watched:
     settled: Sequence[SettledFact]
     hour: Spent
     traffic_at: datetime | None
+    arrivals: Mapping[int, int] = field(default_factory=dict[int, int])
     answered: Sequence[Answered] = ()
     unpriced: Sequence[Unpriced] = ()
     used: Sequence[Used] = ()

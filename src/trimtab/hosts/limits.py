@@ -52,12 +52,17 @@ def limits_findings(
 
     `root` is where /proc, /sys and /etc are looked for, `units` names services, `own` stands for the limits of this process.
     """
-    host = Host(_number(root / "proc/sys/fs/nr_open") or _DEFAULT_NR_OPEN, _ram(root), cgroup_of(root))
+    host = host_of(root)
     limits = own_limits() if own is None else own
     found = [*_of_process(limits, host), *_of_shells(root, home, limits, host), *_of_logins(root, host)]
     for unit in find_units(root, home, units):
         found += _of_unit(unit, host)
     return found
+
+
+def host_of(root: Path = Path("/")) -> Host:
+    """Read what the kernel of a host allows and has; `root` is where its /proc and /sys are looked for."""
+    return Host(_number(root / "proc/sys/fs/nr_open") or _DEFAULT_NR_OPEN, _ram(root), cgroup_of(root))
 
 
 def own_limits() -> Limits:

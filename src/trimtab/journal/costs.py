@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from decimal import Context, Decimal
@@ -12,25 +12,22 @@ from itertools import pairwise
 from typing import Any, TypeAlias
 
 from trimtab.core.usage import Usage
+from trimtab.journal.migrate import statements
 from trimtab.journal.rows import query
 
 Label: TypeAlias = tuple[str, ...]
 BY = ("role", "model", "arm", "workflow", "outcome", "day", "host")
 
-# What a run has one of; the rest are columns of `spend`.
-_OF_RUNS: Mapping[str, str] = {
-    "workflow": "r.workflow",
-    "outcome": "coalesce(o.status, 'running')",
-    "arm": "coalesce((SELECT group_concat(experiment || '/' || arm, char(10)) FROM assignment AS a"
-    " WHERE a.run_id = r.run_id), '')",
-}
+# What a run has one of; the rest are columns of `spent_on`, and the day of `spend_line`.
+_OF_RUNS: Mapping[str, str] = {"workflow": "r.workflow", "outcome": "rtrim(r.status)", "arm": "r.arms"}
 _SUCCEEDED, _FAILED, _GIVEN_UP = "123"
 _REAL, _SIMULATED = "rs"
 _EXACT = Context(prec=60)
 _DAYS = {"since": ">=", "until": "<="}
 _SHARE = 10_000  # runs: fewer are not worth a thread
-_CUT = "SELECT run_id FROM run ORDER BY run_id LIMIT 1 OFFSET ?"
-_BEHIND_ALL = chr(0x10FFFF)
+_LAST = "SELECT coalesce(max(number), 0) FROM spender"
+_DAY = "substr(g.day, 1, 4) || '-' || substr(g.day, 5, 2) || '-' || substr(g.day, 7)"
+_TABLES = ("own", "stood", "named")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,51 +92,50 @@ class Period:
 ALWAYS = Period()
 
 
-def shares(connection: sqlite3.Connection, most: int) -> list[tuple[str, str]]:
-    """Cut all runs into at most so many shares of equal size: the first id of each, and the one behind its last."""
-    (runs,) = connection.execute("SELECT count(*) FROM run").fetchone()
+def shares(connection: sqlite3.Connection, most: int) -> list[tuple[int, int]]:
+    """Cut all runs into at most so many shares of equal size: behind which number each begins, and its last."""
+    (runs,) = connection.execute(_LAST).fetchone()
     count = max(1, min(most, runs // _SHARE))
-    cuts = [connection.execute(_CUT, (runs * n // count,)).fetchone()[0] for n in range(1, count)]
-    return list(pairwise(["", *cuts, _BEHIND_ALL]))
+    return list(pairwise(runs * n // count for n in range(count + 1)))
 
 
 def add_up(
-    connection: sqlite3.Connection, by: Sequence[str], period: Period, environment: str | None, share: tuple[str, str]
+    connection: sqlite3.Connection, by: Sequence[str], period: Period, environment: str | None, share: tuple[int, int]
 ) -> Added:
     """Add up the calls that a share of the runs made in a period, within a transaction, so that all is of one moment."""
-    first, behind = share
+    after, last = share
     given = {
         "environment": environment,
-        "since": _iso(period.since),
-        "until": _iso(period.until),
-        "first": first,
-        "behind": behind,
+        "since": _number(period.since),
+        "until": _number(period.until),
+        "after": after,
+        "last": last,
     }
-    where = " AND ".join(f"s.day {sign} :{name}" for name, sign in _DAYS.items() if given[name]) or "TRUE"
-    # What a run has one of is put together once a run.
-    label = "".join(f"s.{name} || '\x1f' || " for name in by if name not in _OF_RUNS) + "t.own"
-    own = "".join(f"{_OF_RUNS[name]} || '\x1f' || " for name in by if name in _OF_RUNS) + "''"
+    by_day = "day" in by
+    parts = {
+        "own": _label(_OF_RUNS[name] for name in by if name in _OF_RUNS),
+        "on": _label(f"s.{name}" for name in by if name not in _OF_RUNS and name != "day"),
+        "days": ", s.day" if by_day else "",
+    }
     of_runs = "TRUE" if environment is None else "r.environment = :environment"
+    for statement in statements(query("costs_runs")):
+        connection.execute(_filled(statement, where=of_runs, **parts), given)
 
-    # Counting runs apart takes a fifth of all the time, and is of no use where a run is in one group only.
-    one_group = all(name in _OF_RUNS for name in by)
-    runs = "0" if one_group else "count(DISTINCT t.rowid)"
-
-    def rows(name: str, label: str = label, **more: object) -> Iterator[tuple[Any, ...]]:
-        sql = query(name).replace("{label}", label).replace("{runs}", runs).replace("{where}", where)
+    def rows(name: str, day: str, day_shown: str, **more: object) -> Iterator[tuple[Any, ...]]:
+        within = " AND ".join(f"{day} {sign} :{end}" for end, sign in _DAYS.items() if given[end]) or "TRUE"
+        sql = _filled(query(name), where=within, day=_label([day_shown] if by_day else []), **parts)
         return connection.execute(sql, {**given, **more})
 
-    connection.execute(query("costs_runs").replace("{own}", own).replace("{where}", of_runs), given)
-    connection.execute("CREATE UNIQUE INDEX temp.stood_by_run ON stood (run_id)")
     added = Added(by)
-    for row in rows("costs_spent"):
+    for row in rows("costs_spent", "s.day", _DAY):
         added.spent(*row)
-    for row in rows("costs_unused"):
+    for row in rows("costs_unused", "CAST(replace(s.day, '-', '') AS INTEGER)", "s.day"):
         added.unused(*row)
-    for kind in added.kinds:
-        for row in rows("costs_counted", label if one_group else "''", simulated=kind == _SIMULATED):
-            added.counted(*row, groups=one_group)
-    connection.execute("DROP TABLE temp.stood")
+    for kind in added.kinds if added.overlap else ():
+        for row in rows("costs_counted", "s.day", "s.day", kind=kind):
+            added.counted(*row)
+    for name in _TABLES:
+        connection.execute(f"DROP TABLE temp.{name}")
     return added
 
 
@@ -150,11 +146,16 @@ def days(connection: sqlite3.Connection) -> tuple[date | None, date | None]:
 
 
 class Added:
-    """Adds up rows by group. What was spent by runs in several experiments is a group of its own until all is in."""
+    """Adds up rows by group. What was spent by runs in several experiments is a group of its own until all is in.
+
+    overlap: whether a run may be in several groups, so that groups do not tell how many runs there are in all.
+    """
 
     def __init__(self, by: Sequence[str]) -> None:
         self.arm = by.index("arm") if "arm" in by else None
-        told = sorted(by, key=_OF_RUNS.__contains__)
+        # Labels tell what calls have in common first, the day next, and what their runs have last.
+        told = sorted(by, key=lambda name: (name in _OF_RUNS, name == "day"))
+        self.overlap = any(name not in _OF_RUNS for name in by)
         self.places = [told.index(name) for name in by]
         self.groups: dict[tuple[str, Label], Spent] = {}
         self.totals = {_REAL: Spent(), _SIMULATED: Spent()}
@@ -180,7 +181,7 @@ class Added:
             cache_saved=_dollars(saved),
             usage=Usage(*tokens),
         )
-        self._add(label, spent, replace(spent, runs=0, succeeded=0))
+        self._add(label, spent, replace(spent, runs=0, succeeded=0) if self.overlap else spent)
 
     def unused(self, label: str, *amount: int) -> None:
         """Add a row of `costs_unused`."""
@@ -188,13 +189,9 @@ class Added:
         spent = Spent(abandoned=usd) if label[-1] == "a" else Spent(retried=usd)
         self._add(label, spent, spent)
 
-    def counted(self, label: str, runs: int, *, groups: bool) -> None:
-        """Add a row of `costs_counted`, which tells of all runs, or of those of one of the groups."""
-        spent = Spent(runs=runs, succeeded=runs if label[-1] == _SUCCEEDED else 0)
-        if groups:
-            self._add(label, spent, spent)
-        else:
-            self.totals[label[0]] += spent
+    def counted(self, label: str, runs: int) -> None:
+        """Add a row of `costs_counted` to the total."""
+        self.totals[label[0]] += Spent(runs=runs, succeeded=runs if label[-1] == _SUCCEEDED else 0)
 
     def _add(self, label: str, spent: Spent, total: Spent) -> None:
         *names, behind = label.split("\x1f")
@@ -237,5 +234,15 @@ def _add(one: Any, other: Any) -> Any:
     return _EXACT.add(one, other) if isinstance(one, Decimal) else one + other
 
 
-def _iso(day: date | None) -> str | None:
-    return None if day is None else day.isoformat()
+def _label(texts: Iterable[str]) -> str:
+    """Say in SQL how a label is put together of these texts."""
+    return "".join(f"{text} || '\x1f' || " for text in texts) + "''"
+
+
+def _filled(sql: str, **parts: str) -> str:
+    """Put SQL of ours into the places that a query leaves for it."""
+    return reduce(lambda filled, part: filled.replace(f"{{{part[0]}}}", part[1]), parts.items(), sql)
+
+
+def _number(day: date | None) -> int | None:
+    return None if day is None else int(day.strftime("%Y%m%d"))

@@ -18,3 +18,8 @@ def newest(connection: sqlite3.Connection) -> tuple[ExperimentFact, ...]:
 def moves(connection: sqlite3.Connection, name: str) -> tuple[ExperimentFact, ...]:
     """Give every move of an experiment, the oldest first."""
     return select_facts(connection, ExperimentFact, "name = :name ORDER BY number", {"name": name})
+
+
+def every(connection: sqlite3.Connection) -> tuple[ExperimentFact, ...]:
+    """Give every move of every experiment, the oldest first."""
+    return select_facts(connection, ExperimentFact, "true ORDER BY rowid", {})

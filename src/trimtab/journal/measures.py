@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
 from trimtab.core.measures import Assigned, RunMeasure
 from trimtab.core.outcome import Status
+from trimtab.core.same_model import other_model
 from trimtab.journal.columns import time_text
 from trimtab.journal.rows import query
 
@@ -21,10 +21,11 @@ _CONDITIONS: Mapping[str, str] = {
     "environment": "r.environment = :environment",
     "workflow": "r.workflow = :workflow",
     "experiment": "r.run_id IN (SELECT run_id FROM assignment WHERE experiment = :experiment)",
+    "runs": "r.run_id IN (SELECT value FROM json_each(:runs))",
+    "every": "r.rowid % :every = 0",
 }
-_ASSIGNED = "SELECT run_id, experiment, arm, propensity, weight FROM assignment ORDER BY run_id, experiment"
-# A provider answers a name without a date with the dated release behind it: that is the same model.
-_RELEASE = re.compile(r"[-@]?\d{4}-?\d{2}-?\d{2}$|-latest$")
+_ASSIGNED = "SELECT run_id, experiment, arm, propensity, weight FROM assignment{where} ORDER BY run_id, experiment"
+_OF_RUNS = " WHERE run_id IN (SELECT value FROM json_each(:runs))"
 
 
 def measures(
@@ -35,33 +36,26 @@ def measures(
     environment: str | None = None,
     workflow: str | None = None,
     experiment: str | None = None,
+    runs: Collection[str] | None = None,
+    every: int | None = None,
 ) -> Iterator[RunMeasure]:
-    """Give every run accepted from `since` until before `until`, the oldest first."""
-    given = {
+    """Give every run accepted from `since` until before `until`, the oldest first; of `every` so many one, of `runs` only."""
+    given: dict[str, str | int | None] = {
         "since": since and time_text(since),
         "until": until and time_text(until),
         "environment": environment,
         "workflow": workflow,
         "experiment": experiment,
+        "runs": None if runs is None else json.dumps(list(runs)),
+        "every": every,
     }
     where = " AND ".join(text for name, text in _CONDITIONS.items() if given[name] is not None) or "TRUE"
     assigned: dict[str, list[Assigned]] = {}
-    for run_id, *rest in connection.execute(_ASSIGNED):
+    sql = _ASSIGNED.replace("{where}", "" if runs is None else _OF_RUNS)
+    for run_id, *rest in connection.execute(sql, given):
         assigned.setdefault(run_id, []).append(Assigned(*rest))
     for row in connection.execute(query("measures").replace("{where}", where), given):
         yield _measure(row, tuple(assigned.get(row[0], ())))
-
-
-def other_model(pinned: str, response: str) -> bool:
-    """Whether an answer that names `response` came from another model than the `provider:full-id` that was asked."""
-    asked = pinned.partition(":")[2] or pinned
-    if response == asked:
-        return False
-    undated = _RELEASE.sub("", asked)
-    if undated != asked and not asked.endswith("-latest"):
-        # One release was asked for: another one is another model; an answer without a date says neither.
-        return response != undated
-    return _RELEASE.sub("", response) != undated
 
 
 def _measure(row: tuple[Any, ...], assigned: tuple[Assigned, ...]) -> RunMeasure:

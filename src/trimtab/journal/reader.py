@@ -209,7 +209,7 @@ class Journal:
             expected = ", ".join(costs.BY)
             raise UsageError(f"cannot group by {unknown[0]!r}", hint=f"--by takes {expected}; several with commas")
 
-        def add_up(share: tuple[str, str]) -> costs.Added:
+        def add_up(share: tuple[int, int]) -> costs.Added:
             with Journal(self.path) as own, own._explained(), own._one_moment():
                 return costs.add_up(own._connection, by, period, environment and encodable(environment), share)
 

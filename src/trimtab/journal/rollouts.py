@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 from trimtab.core.records import HostFact, RolloutFact
-from trimtab.journal.rows import select_facts
+from trimtab.journal.rows import query, select_facts
 
 _NEWEST = "number = (SELECT max(number) FROM rollout AS r WHERE r.name = rollout.name) ORDER BY name"
 _NEWEST_OF_HOST = "number = (SELECT max(number) FROM host_change AS h WHERE h.host = host_change.host) ORDER BY host"
@@ -37,3 +38,14 @@ def host_lines(
     """Give every line of hosts (of one rollout, of one attempt of it), the oldest first."""
     where = "(:rollout IS NULL OR rollout = :rollout) AND (:attempt IS NULL OR attempt = :attempt) ORDER BY rowid"
     return select_facts(connection, HostFact, where, {"rollout": rollout, "attempt": attempt})
+
+
+def in_flight(connection: sqlite3.Connection, stage: str) -> list[tuple[str, str, frozenset[str]]]:
+    """Give the runs that got the new map in a stage (`policy.rollout_kept.stage_name`) and have not ended: id, environment, roles."""
+    rows = connection.execute(query("in_flight"), {"stage": stage})
+    return [(run_id, environment, frozenset(json.loads(roles))) for run_id, environment, roles in rows]
+
+
+def arms(connection: sqlite3.Connection, stage: str) -> dict[str, int]:
+    """Count the runs of a stage by their arm."""
+    return dict(connection.execute(query("stage_arms"), {"stage": stage}).fetchall())

@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from trimtab.core.records import SettledFact, SpentFact
+from trimtab.core.same_model import other_model
 from trimtab.core.watched import Answered, Standing, Unpriced
 from trimtab.journal.columns import time_text
-from trimtab.journal.measures import other_model
 from trimtab.journal.rows import query, select_facts
 
 F = TypeVar("F", SpentFact, SettledFact)
 _MINE = "AND (SELECT environment FROM run AS r WHERE r.run_id = {table}.run_id) = :environment"
+_OWN = "AND environment = :environment"
 _KEPT = "SELECT DISTINCT environment FROM spent_hour"
 _LAST_KEPT = "SELECT max(at) FROM spent_hour"
 _ENVIRONMENTS = "SELECT DISTINCT environment FROM run WHERE accepted_at >= ?"
@@ -55,6 +56,10 @@ class WatchedReader:
             )
         return found
 
+    def arrivals(self, since: datetime, until: datetime) -> dict[int, int]:
+        """Count the runs accepted in each tenth minute of the clock, numbered from 1970."""
+        return dict(self._rows("watch_arrivals", "run", since, until))
+
     def settled(self, since: datetime, until: datetime) -> list[SettledFact]:
         """Give the runs that first stood still in each clock hour."""
         rows = self._rows("watch_settled", "outcome", since, until)
@@ -89,7 +94,7 @@ class WatchedReader:
         return datetime.fromisoformat(row[0]) if row else None
 
     def _rows(self, name: str, table: str, since: datetime, until: datetime) -> Sequence[tuple[Any, ...]]:
-        mine = "" if self._alone else _MINE.replace("{table}", table)
+        mine = "" if self._alone else _OWN if table == "run" else _MINE.replace("{table}", table)
         sql = query(name).replace("{mine}", mine)
         given = {"since": time_text(since), "until": time_text(until), "environment": self.environment}
         return self._connection.execute(sql, given).fetchall()

@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from math import inf
 from typing import Literal, TypeAlias
 
-from trimtab.core.measures import Assigned, RunMeasure
+from trimtab.core.measures import RunMeasure
+from trimtab.policy.assign import CONTROL
 
 MINUTES_PER_ASK = 5.0
 Kind: TypeAlias = Literal["share", "ratio", "count", "quantile"]
@@ -35,6 +36,7 @@ class Outcome:
     cascade: tuple[str, ...]
     asks: int
     must_not: int | None = None
+    accepted: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +120,27 @@ def cohort(runs: Iterable[RunMeasure], experiment: str, deadline: timedelta, now
         elif pending:
             behind += 1
         else:
-            counted.append(_outcome(run, arm, late=run.settled is None or run.settled > due))
+            counted.append(_outcome(run, arm.arm, arm.weight, due))
     return Cohort(counted, pending, behind, drawn, mismatched, simulated)
 
 
-def _outcome(run: RunMeasure, arm: Assigned, *, late: bool) -> Outcome:
+def outcomes(runs: Iterable[RunMeasure], deadline: timedelta, now: datetime) -> list[Outcome]:
+    """Give what runs count as that are in no experiment, or whatever arm they are in: all as of the old map."""
+    found: list[Outcome] = []
+    for run in runs:
+        due = run.accepted + deadline
+        if run.settled is not None or now >= due:
+            found.append(_outcome(run, CONTROL, 0.0, due))
+    return found
+
+
+def _outcome(run: RunMeasure, arm: str, weight: float, due: datetime) -> Outcome:
+    late = run.settled is None or run.settled > due
     return Outcome(
         run_id=run.run_id,
         workflow=run.workflow,
-        arm=arm.arm,
-        weight=arm.weight,
+        arm=arm,
+        weight=weight,
         success=run.success and not late,
         tokens=run.tokens,
         usd=None if run.cost is None else float(run.cost),
@@ -136,6 +149,7 @@ def _outcome(run: RunMeasure, arm: Assigned, *, late: bool) -> Outcome:
         cascade=run.cascade,
         asks=run.asks,
         must_not=run.must_not,
+        accepted=run.accepted,
     )
 
 

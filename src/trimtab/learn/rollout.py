@@ -3,8 +3,8 @@
 States of a stage (of a whole rollout: `Rollout.state`):
 
     waiting    not reached yet.
-    running    being put in force: its hosts are changed one after another; its runs still get what they got before.
-    holding    in force; the gate looks at its runs.
+    running    in force for new runs; its hosts are being changed, one after another.
+    holding    in force everywhere; when its hold is over, its gate says whether the next stage begins.
     passed     in force, and its gate let it go on (or a person did).
     paused     what it was (`was`) when a person stopped it from going on; what is in force stays, and harm still ends it.
     failed     it did harm or could not be put in force: not in force, and the rollout with it.
@@ -36,17 +36,21 @@ ENDED: frozenset[State] = frozenset({"failed", "aborted", "undone"})
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """How one stage stands, and since when. `was`: what it was before it was paused. `entered`: since when it was in force."""
+    """How one stage stands, and since when. `was`: what it was before it was paused.
+
+    `entered`: when it was reached. `held`: since when all its hosts are changed, which is when its hold begins.
+    """
 
     state: State = "waiting"
     since: datetime | None = None
     was: State | None = None
     entered: datetime | None = None
+    held: datetime | None = None
 
     @property
     def in_force(self) -> bool:
         """Whether its weight counts."""
-        return (self.was if self.state == "paused" else self.state) in {"holding", "passed"}
+        return self.state in ACTIVE or self.state == "passed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ class Rollout:
                 "since": stage.since and stage.since.isoformat(),
                 "was": stage.was,
                 "entered": stage.entered and stage.entered.isoformat(),
+                "held": stage.held and stage.held.isoformat(),
             }
             for stage in self.stages
         ]
@@ -108,8 +113,9 @@ def from_json(kept: Any) -> Rollout:
 
 
 def _stage(told: Mapping[str, Any]) -> Stage:
-    since, entered = (told[key] and datetime.fromisoformat(told[key]) for key in ("since", "entered"))
-    return Stage(told["state"], since, told["was"], entered)
+    times = (told[key] and datetime.fromisoformat(told[key]) for key in ("since", "entered", "held"))
+    since, entered, held = times
+    return Stage(told["state"], since, told["was"], entered, held)
 
 
 def move(rollout: Rollout, event: Event, at: datetime) -> Rollout | Refused:
@@ -133,16 +139,16 @@ _POSSIBLE: Mapping[State, str] = {
 
 
 def _start(rollout: Rollout, now: int, at: datetime) -> Rollout:
-    return _with(new(len(rollout.stages)), now, Stage("running", at))
+    return _with(new(len(rollout.stages)), now, Stage("running", at, entered=at))
 
 
 def _enter(rollout: Rollout, now: int, at: datetime) -> Rollout:
-    return _with(rollout, now, Stage("holding", at, entered=at))
+    return _with(rollout, now, replace(rollout.stages[now], state="holding", since=at, held=at))
 
 
 def _pass(rollout: Rollout, now: int, at: datetime) -> Rollout:
     passed = _with(rollout, now, replace(rollout.stages[now], state="passed", since=at))
-    return _with(passed, now + 1, Stage("running", at)) if now + 1 < len(rollout.stages) else passed
+    return _with(passed, now + 1, Stage("running", at, entered=at)) if now + 1 < len(rollout.stages) else passed
 
 
 def _pause(rollout: Rollout, now: int, at: datetime) -> Rollout:

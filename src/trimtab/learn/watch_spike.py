@@ -1,11 +1,13 @@
 """Spend spikes: an hour that cost far more than such an hour does, whoever or whatever spent it.
 
-Three looks at the last hour, each with its own idea of what is usual, one cause:
+Four looks at the last hour, each with its own idea of what is usual, one cause:
 
 - more a run: dollars over runs, against the median of the last seven days. A dearer model, a loop, a longer prompt: what a run
   costs depends little on how many there are, so this sees most faults within the hour at any time of day.
 - more in all: dollars against the same hour of other days (`watch_series`). It sees what demand alone does, too, and so learns
   how far this environment jumps by itself.
+- more runs: those accepted in the last 20 to 60 minutes, against the hours before (`watch_surge`). An hour in which three times as
+  many runs begin half way is not yet three times an hour.
 - more than days: one hour that cost more than `factor` times the dearest day known. The only look where few runs a day leave
   nothing to compare hours with.
 """
@@ -14,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from math import sqrt
 from statistics import median
@@ -21,6 +24,7 @@ from statistics import median
 from trimtab.core.values import Json
 from trimtab.core.watched import Knowledge, Spent, Trouble, Unit, Watched
 from trimtab.learn.watch_series import DAY, FORTNIGHT, WEEK, Expected, Jump, Series, jump, ratios
+from trimtab.learn.watch_surge import SLOT, Surge, Surges
 from trimtab.learn.watch_words import ago, amount, hour_at, number_of_hour, times
 
 LEAST_RUNS = 10  # fewer in an hour are single runs, not a level
@@ -163,14 +167,19 @@ def spending(watched: Watched, factor: float) -> Spending:
     return Spending({hour: spent for hour, spent in known.items() if hour < end}, end, factor)
 
 
-def spikes(watched: Watched, spent: Spending, usd_per_hour: float | None) -> list[Trouble]:
-    """Find what the last hour spent too much of."""
+def spikes(
+    watched: Watched, spent: Spending, usd_per_hour: float | None, demand: Surges | None = None
+) -> list[Trouble]:
+    """Find what the last hour spent too much of. `demand` is given where it was made ready already."""
     found: list[Trouble] = []
     start = watched.now.timestamp() / 3600.0 - 1.0
     per_run, in_all = spent.jump_for_runs(watched.hour, start), spent.jump_in_all(watched.hour, start)
     # What a run costs says more than what all of them do.
     chosen = next((found for found in (per_run, in_all) if found and found.told), per_run or in_all)
-    if chosen is not None or spent.over_days(watched.hour):
+    surge = (demand or surges(watched, spent.factor)).now()
+    if surge is not None and (chosen is None or (surge.told and not chosen.told)):
+        found.append(_surge(watched, spent, surge))
+    elif chosen is not None or spent.over_days(watched.hour):
         found.append(_spike(watched, spent, chosen, per_run=chosen is not None and chosen is per_run))
     if usd_per_hour is not None and watched.hour.usd > usd_per_hour:
         what = f"{watched.environment} spent {amount(watched.hour.usd, 'usd')} in the last hour, over usd_per_hour = {usd_per_hour:g}"
@@ -219,6 +228,34 @@ def _spike(watched: Watched, spent: Spending, found: Jump | None, *, per_run: bo
     return Trouble(f"spend_spike/{place}", "error", what, mend, hour_at(since), evidence, told, size)
 
 
+def surges(watched: Watched, factor: float) -> Surges:
+    """Make the arrivals of an environment ready."""
+    return Surges(watched.arrivals, int(watched.now.timestamp() // SLOT), factor)
+
+
+def _surge(watched: Watched, spent: Spending, found: Surge) -> Trouble:
+    hour, unit, place, ratio = watched.hour, spent.unit, watched.environment, found.runs / max(1.0, found.expected)
+    when = f"in the last {found.minutes} minutes" if found.told else f"{found.minutes} minutes long, and it goes on"
+    what = (
+        f"{place} accepted {found.runs:,} runs {when}, {times(ratio)} the {found.expected:,.0f} that were to be expected; the last hour"
+        f" cost {amount(hour.of(unit), unit)}"
+    )
+    evidence: Json = {
+        "unit": unit,
+        "spent": round(hour.of(unit), 6),
+        "runs": found.runs,
+        "expected_runs": round(found.expected, 1),
+        "minutes": found.minutes,
+        "ratio": round(ratio, 2),
+        "limit": round(found.limit, 2),
+        "look": "runs",
+        "size": round(ratio, 2),
+    }
+    mend = f"trimtab cost report --by workflow --since 1d --environment {place}"
+    since = datetime.fromtimestamp(found.since * SLOT, UTC)
+    return Trouble(f"spend_spike/{place}", "error", what, mend, since, evidence, found.told, round(ratio, 2))
+
+
 def knows_spikes(watched: Watched, spent: Spending) -> Knowledge:
     """Say what a spike has to be to be told here and now."""
     place, name = watched.environment, "spend_spike"
@@ -239,4 +276,6 @@ def knows_spikes(watched: Watched, spent: Spending) -> Knowledge:
     jumps = f", for it jumped to {highest:.1f} times by itself" if limit > base else ""
     each = f"; a run from {spent.least:g} times {amount(spent.a_run, spent.unit)}" if spent.a_run else ""
     what = f"from {ago(spent.days)}: an hour is told from {limit:.1f} times {amount(usual.opening, spent.unit)}{jumps}{each}"
-    return Knowledge(name, place, ready=True, what=what)
+    seen = surges(watched, spent.factor)
+    runs = f"; runs from {seen.limit:.1f} times those before" if seen.days >= LEAST_DAYS else ""
+    return Knowledge(name, place, ready=True, what=f"{what}{runs}")

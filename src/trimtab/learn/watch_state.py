@@ -6,7 +6,7 @@ no traffic where there used to be some.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
@@ -20,7 +20,7 @@ from trimtab.learn.watch_words import ago, calls, lasting, number_of_hour
 STORM_CALLS = 20  # attempts beyond the first in an hour; fewer are mishaps
 STORM_TIMES = 3.0
 SILENT_RUNS = 20.0  # runs that should have come meanwhile
-_LONGER = 1.5
+_LONGER = 2.0  # times the longest silence of the last fortnight: each that was told makes the next one have to last twice as long
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,8 @@ def silence(watched: Watched, least: timedelta) -> list[Trouble]:
     """Find that nothing happens where something should.
 
     Told where every one of the last three days or more had traffic in each of the silent hours, at least 20 runs should have
-    come meanwhile, and nothing of the last fortnight was silent for nearly as long.
+    come meanwhile, and it has lasted twice as long as any silence of the last fortnight. So a record that falls silent by itself
+    sets its own limit, and one whose silences do not become twice as long is told once.
     """
     runs, end = _runs(watched), number_of_hour(watched.now)
     if watched.traffic_at is None or runs.days(end) < LEAST_DAYS:
@@ -154,7 +155,9 @@ def silence(watched: Watched, least: timedelta) -> list[Trouble]:
     missed = sum(runs.seasonal(hour) for hour in quiet)
     if silent < least or not quiet or missed < SILENT_RUNS:
         return []
-    if len(quiet) < DAY and (not awake or len(quiet) < _LONGER * _longest_gap(runs.amounts, quiet[0])):
+    # A gap of whole hours was up to two hours longer, and about one.
+    longest = timedelta(hours=_longest_gap(runs.amounts, quiet) + 1)
+    if silent < _LONGER * longest or (len(quiet) < DAY and not awake):
         return []
     place = watched.environment
     what = (
@@ -165,14 +168,18 @@ def silence(watched: Watched, least: timedelta) -> list[Trouble]:
     return [Trouble(f"no_traffic/{place}", "error", what, "trimtab runs list", watched.traffic_at, evidence)]
 
 
-def _longest_gap(runs: Mapping[int, float], before: int) -> int:
-    """Give the most hours without a run, between two with, that would have been told as silence in the last fortnight."""
-    known = sorted(hour for hour in runs if before - FORTNIGHT <= hour < before)
+def _longest_gap(runs: Mapping[int, float], quiet: Sequence[int]) -> int:
+    """Give the most hours without a run, between two with, that are to be held against `quiet`, of the last fortnight.
+
+    A night that is silent every night says nothing of the day: it counts where `quiet` comes within an hour of that time of day.
+    """
+    known = sorted(hour for hour in runs if quiet[0] - FORTNIGHT <= hour < quiet[0])
+    around = {hour % DAY for hour in range(quiet[0] - 1, quiet[-1] + 2)}
     gaps = [
         later - earlier - 1
         for earlier, later in pairwise(known)
-        # A night that is silent every night is no gap.
         if not all(runs.get(earlier + 1 - DAY * day, 0.0) == 0.0 for day in (1, 2))
+        or not around.isdisjoint(hour % DAY for hour in range(earlier + 1, later))
     ]
     return max(gaps, default=0)
 

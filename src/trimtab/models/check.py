@@ -46,6 +46,7 @@ def named_in(policy: Policy) -> list[Named]:
             for path, changes in ((("factors",), e.factors), *((("arms", arm), roles) for arm, roles in e.arms.items()))
             for named in _of_roles(policy, ("experiments", e.name, *path), changes)
         ),
+        *(n for r in policy.rollouts.values() for n in _of_roles(policy, ("rollouts", r.name, "set"), r.set)),
     ]
 
 

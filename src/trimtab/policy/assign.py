@@ -1,6 +1,7 @@
-"""Which arm of an experiment a run gets: by a hash of its key, so that the same key gets the same arm, nested in the weight.
+"""Which arm of an experiment a run gets, and whether a rollout reaches it: by a hash of its key, nested in the weight.
 
-Only an experiment that was started, and is declared as it was when it was started, puts runs into arms.
+Only an experiment that was started, and is declared as it was when it was started, puts runs into arms. A rollout that was started
+is what it was then, whatever the file says since: half a rollout under another declaration would be two changes at once.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from math import prod
+from typing import cast
 
-from trimtab.core.records import ExperimentFact
+from trimtab.core.records import ExperimentFact, RolloutFact
 from trimtab.core.values import dumps
 from trimtab.policy.experiment import declared
+from trimtab.policy.rollout_kept import spec_of, stage_name
 from trimtab.policy.spec import ExperimentSpec, Policy, RoleSpec
 
 CONTROL = "control"
@@ -69,6 +72,9 @@ def every_arm(policy: Policy, environment: str) -> Iterator[Drawn]:
             yield Drawn(spec.name, arm, 1.0, 1.0, changes, ("experiments", spec.name, "arms", arm))
         for role, entry in spec.factors.items():
             yield Drawn(spec.name, role, 1.0, 1.0, {role: entry}, ("experiments", spec.name, "factors"))
+    for rollout in policy.rollouts.values():
+        if any(stage.environment == environment for stage in rollout.stages):
+            yield Drawn(rollout.name, TREATMENT, 1.0, 1.0, rollout.set, _set_of(rollout.name))
 
 
 def running(policy: Policy, environment: str, moves: Iterable[ExperimentFact]) -> list[tuple[ExperimentSpec, float]]:
@@ -85,3 +91,60 @@ def running(policy: Policy, environment: str, moves: Iterable[ExperimentFact]) -
 def is_as_declared(policy: Policy, spec: ExperimentSpec, move: ExperimentFact) -> bool:
     """Whether an experiment still is what it was when it was started: runs of two experiments do not add up to one."""
     return dumps(declared(spec, policy.model_id)) == dumps(move.declared)
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """A rollout that reaches a share (`weight`, over 0 to 1) of the new runs of one environment.
+
+    `stage` (from 0) is the one that gave it this weight there: a later one may be under way in another environment.
+    """
+
+    name: str
+    attempt: int
+    stage: int
+    weight: float
+    changes: Mapping[str, RoleSpec]
+
+    @property
+    def whole(self) -> Drawn:
+        """What a run gets that it reaches."""
+        return self._drawn(TREATMENT, self.weight, self.changes)
+
+    def draw(self, key: str) -> Drawn:
+        """Say whether it reaches a run with this key.
+
+        The place of a key depends on the rollout's name alone: a run that one stage reaches is reached by every stage of a larger
+        weight, in every environment, and when the rollout is started again.
+        """
+        if place(f"rollout\0{self.name}", key) < self.weight:
+            return self.whole
+        return self._drawn(CONTROL, 1 - self.weight, {})
+
+    def _drawn(self, arm: str, likely: float, changes: Mapping[str, RoleSpec]) -> Drawn:
+        cohort = stage_name(self.name, self.attempt, self.stage)
+        return Drawn(cohort, arm, likely, self.weight, changes, _set_of(self.name))
+
+
+def in_force(environment: str, moves: Iterable[RolloutFact]) -> list[InForce]:
+    """Give the rollouts that reach runs accepted there now, by name; `moves` has the newest of each rollout."""
+    return [one for move in sorted(moves, key=lambda move: move.name) if (one := _in_force(environment, move))]
+
+
+def _in_force(environment: str, move: RolloutFact) -> InForce | None:
+    weight = cast("Mapping[str, float]", move.weights).get(environment, 0.0)
+    if weight <= 0:
+        return None
+    spec = spec_of(move.name, move.declared)
+    # The weights of one environment grow from stage to stage, so that its weight tells the stage.
+    reached = [n for n, stage in enumerate(spec.stages) if stage.environment == environment and stage.weight <= weight]
+    return InForce(move.name, move.attempt, max(reached, default=0), weight, spec.set)
+
+
+def rolled(environment: str, moves: Iterable[RolloutFact], key: str) -> list[Drawn]:
+    """Say of every rollout in force there whether it reaches a run with this key; `moves` has the newest of each rollout."""
+    return [one.draw(key) for one in in_force(environment, moves)]
+
+
+def _set_of(rollout: str) -> tuple[str, ...]:
+    return "rollouts", rollout, "set"

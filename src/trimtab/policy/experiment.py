@@ -63,7 +63,10 @@ def problems(kept: Mapping[str, Any], content: Mapping[str, Any], environments: 
         wrong = set(content["experiments"][name]) - set(table)
         yield from _needed(path, table, environments, wrong)
         yield from () if wrong & {"arms", "factors", "control"} else _arms(path, table)
-        yield from _limits(path, table)
+        yield from unfit_limits(path, table)
+        goal: str = table.get("goal", "")
+        if goal in table.get("guardrails", {}):
+            yield Problem((*path, "guardrails", goal), "it is the goal already", "take it out of the guardrails")
     for first, second in combinations(named, 2):
         yield from _overlap(named, first, second)
 
@@ -106,7 +109,8 @@ def _no_control(control: str, arms: Mapping[str, Any], hint: str) -> tuple[str, 
     return text, meant or hint
 
 
-def _limits(path: KeyPath, table: Mapping[str, Any]) -> Iterator[Problem]:
+def unfit_limits(path: KeyPath, table: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find the limits of `guardrails` whose unit their metric has not."""
     for metric, text in table.get("guardrails", {}).items():
         limit, units = read_limit(text), limit_units(metric)
         if limit.amount and limit.unit not in units:
@@ -114,8 +118,6 @@ def _limits(path: KeyPath, table: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(
                 (*path, "guardrails", metric), f"{text!r} does not fit this metric, expected such as {expected}"
             )
-        if metric == table.get("goal"):
-            yield Problem((*path, "guardrails", metric), "it is the goal already", "take it out of the guardrails")
 
 
 def _overlap(named: Mapping[str, Mapping[str, Any]], first: str, second: str) -> Iterator[Problem]:

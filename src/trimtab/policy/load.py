@@ -10,15 +10,17 @@ from typing import Any
 
 from trimtab.core.pin import ORCHESTRATOR
 from trimtab.core.values import digest
-from trimtab.policy import alerts, experiment
+from trimtab.policy import alerts, experiment, host_groups, rollout
 from trimtab.policy.caps import NAMES
+from trimtab.policy.form import FILE
 from trimtab.policy.problems import KeyPath, Problem, refusal, unknown
-from trimtab.policy.shape import FILE, prune
+from trimtab.policy.shape import prune
 from trimtab.policy.spec import (
     BUILT_IN,
     DEFAULT_ENVIRONMENT,
     DEFAULT_ROLE,
     KINDS,
+    TERMINAL_ROLE,
     AppSpec,
     BudgetSpec,
     Caps,
@@ -61,11 +63,16 @@ def check(policy: Policy, roles: Collection[str]) -> None:
     for name, spec in policy.experiments.items():
         tables.append((("experiments", name, "factors"), spec.factors))
         tables += [(("experiments", name, "arms", arm), changes) for arm, changes in spec.arms.items()]
+    beyond: list[tuple[KeyPath, Collection[str]]]
+    beyond = [(("rollouts", name, "set"), spec.set) for name, spec in policy.rollouts.items()]
+    for name, group in policy.hosts.items():
+        beyond += [(("hosts", name, "files", file.name, "keys"), file.keys) for file in group.files]
     found = [
-        Problem((*path, role), *unknown("role", role, known))
-        for path, named in tables
+        Problem((*path, role), *unknown("role", role, there))
+        for listed, there in ((tables, known), (beyond, {*known, TERMINAL_ROLE}))
+        for path, named in listed
         for role in named
-        if role not in known and role != DEFAULT_ROLE
+        if role not in there and role != DEFAULT_ROLE
     ]
     found += [
         Problem(("budgets", name, "roles", role), *unknown("role", role, known))
@@ -94,6 +101,8 @@ def _dangling(kept: Mapping[str, Any], content: Mapping[str, Any]) -> Iterator[P
         if name not in environments:
             yield Problem(("budgets", name), *unknown("environment", name, environments))
     yield from experiment.problems(kept, content, environments)
+    yield from rollout.problems(kept, content, environments)
+    yield from host_groups.problems(kept, content, environments)
     yield from alerts.problems(kept, content, environments)
     for name in kept.get("providers", {}):
         if name not in BUILT_IN and "kind" not in content["providers"][name]:
@@ -115,6 +124,8 @@ def _role_tables(kept: Mapping[str, Any]) -> Iterator[tuple[KeyPath, Mapping[str
         yield ("experiments", name, "factors"), table.get("factors", {})
         for arm, changes in table.get("arms", {}).items():
             yield ("experiments", name, "arms", arm), changes
+    for name, table in kept.get("rollouts", {}).items():
+        yield ("rollouts", name, "set"), table.get("set", {})
 
 
 def _role_models(path: KeyPath, table: Mapping[str, Any]) -> Iterator[tuple[KeyPath, str]]:
@@ -190,6 +201,8 @@ def _policy(kept: Mapping[str, Any], source: str, named: str) -> Policy:
         budgets={name: _budget(table) for name, table in kept.get("budgets", {}).items()},
         credentials={name: _credential(name, table) for name, table in kept.get("credentials", {}).items()},
         experiments=experiment.specs(kept, _roles),
+        rollouts=rollout.specs(kept, _roles),
+        hosts=host_groups.groups(kept),
         terminal=TerminalSpec(**kept.get("terminal", {})),
         alerts=alerts.alerts_spec(kept),
     )

@@ -10,7 +10,8 @@ from typing import TypeAlias
 
 from trimtab.core.errors import PolicyError
 
-KeyPath: TypeAlias = tuple[str, ...]
+# A number is a place in a list, from 1.
+KeyPath: TypeAlias = tuple[str | int, ...]
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST_SHOWN = 60
@@ -69,8 +70,11 @@ def refusal(source: str, problems: Sequence[Problem]) -> PolicyError:
 
 
 def dotted(path: KeyPath) -> str:
-    """Write a key path as TOML does."""
-    return ".".join(key if _BARE.fullmatch(key) else _quoted(key) for key in path)
+    """Write a key path as TOML does, and a place in a list in brackets: `stages[1]` is the first."""
+    parts = (
+        f"[{key}]" if isinstance(key, int) else f".{key if _BARE.fullmatch(key) else _quoted(key)}" for key in path
+    )
+    return "".join(parts).removeprefix(".")
 
 
 def unknown(what: str, name: str, choices: Collection[str], *, also: str = "") -> tuple[str, str]:

@@ -11,7 +11,15 @@ from trimtab.core.errors import PolicyError
 from trimtab.core.pin import Pin, RoleChoice
 from trimtab.policy.assign import Drawn
 from trimtab.policy.problems import Problem, dotted, refusal, unknown
-from trimtab.policy.spec import DEFAULT_ENVIRONMENT, DEFAULT_MAX_TOKENS, DEFAULT_ROLE, EnvironmentSpec, Policy, RoleSpec
+from trimtab.policy.spec import (
+    DEFAULT_ENVIRONMENT,
+    DEFAULT_MAX_TOKENS,
+    DEFAULT_ROLE,
+    TERMINAL_ROLE,
+    EnvironmentSpec,
+    Policy,
+    RoleSpec,
+)
 
 UNSAID = "default of trimtab"
 
@@ -64,6 +72,27 @@ def resolve(policy: Policy, environment: str, roles: Collection[str], drawn: Seq
         why={role: why for role, (_, why) in decided.items()},
         drawn=drawn,
     )
+
+
+def is_said(policy: Policy, environment: str, changes: Mapping[str, RoleSpec]) -> bool:
+    """Whether the file gives every role, the terminal among them, what these changes would: then they change nothing there."""
+    there = _environment(policy, environment)
+    drawn = [Drawn("", "", 1.0, 1.0, changes, ())]
+    for role in {*policy.roles, *there.roles, *changes, DEFAULT_ROLE} - {TERMINAL_ROLE}:
+        file = _chain(policy, there, role)
+        changed = _changes(drawn, role) + file
+        staffed = [any(entry.model for _, entry in chain) for chain in (file, changed)]
+        if staffed[0] != staffed[1] or (staffed[0] and _decide(policy, file)[0] != _decide(policy, changed)[0]):
+            return False
+    terminal = changes.get(TERMINAL_ROLE, RoleSpec()).model
+    return terminal is None or policy.model_id(terminal).partition(":")[2] == policy.terminal.model
+
+
+def models(policy: Policy, environment: str, roles: Collection[str]) -> dict[str, str | None]:
+    """Give the full model id that the file names for each role, the terminal's among them. Raises PolicyError as `resolve` does."""
+    choices = resolve(policy, environment, set(roles) - {TERMINAL_ROLE}).choices
+    told: dict[str, str | None] = {role: choice.model for role, choice in sorted(choices.items())}
+    return {**told, TERMINAL_ROLE: policy.terminal.model} if TERMINAL_ROLE in roles else told
 
 
 def make_pin(resolved: Resolved, prompts: Mapping[str, str], price_date: date) -> Pin:

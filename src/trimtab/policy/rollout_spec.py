@@ -34,7 +34,7 @@ class StageSpec:
 class RolloutSpec:
     """`[rollouts.NAME]`: `set` is the change to the role map.
 
-    needs:      the experiment whose verdict must be `ship` before it is started; None: nothing must.
+    needs:      the name of the experiment whose verdict must be `ship` before it is started; None: nothing must.
     goal:       the metric that must not get worse. guardrails: metric -> what may be lost at most, the goal among them.
     deadline:   a run that has not stood still by then has failed.
     """

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from trimtab.policy.alerts_spec import AlertsSpec
+from trimtab.policy.rollout_spec import HostGroup, RolloutSpec
 
 DEFAULT_ENVIRONMENT = "local"
 DEFAULT_ROLE = "default"
+TERMINAL_ROLE = "terminal"  # the Claude Code terminal, on hosts; no application has it
 DEFAULT_MAX_TOKENS = 8192
 MOST_MAX_TOKENS = 200_000
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -30,6 +32,7 @@ METRICS = (
     "asks",
     "must_not",
 )
+MORE_IS_BETTER = frozenset({"decomposition_success"})
 MOST_FACTORS = 6
 
 
@@ -170,6 +173,8 @@ class Policy:
     credentials: Mapping[str, CredentialSpec] = field(default_factory=dict[str, CredentialSpec])
 
     experiments: Mapping[str, ExperimentSpec] = field(default_factory=dict[str, ExperimentSpec])
+    rollouts: Mapping[str, RolloutSpec] = field(default_factory=dict[str, RolloutSpec])
+    hosts: Mapping[str, HostGroup] = field(default_factory=dict[str, HostGroup])
     terminal: TerminalSpec = field(default_factory=TerminalSpec)
     alerts: AlertsSpec = field(default_factory=AlertsSpec)
 

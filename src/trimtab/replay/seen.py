@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from trimtab.core.errors import TrimtabError, UsageError
 from trimtab.core.outcome import Status
+from trimtab.core.same_model import other_model
 from trimtab.journal.lines import RunDetail
-from trimtab.journal.measures import other_model
 from trimtab.journal.reader import Journal
 from trimtab.replay.requests import Asked
 from trimtab.replay.stage import Scorer, Stage

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from trimtab.terminal.names import FAMILIES, Names, family_of, plain
+from trimtab.terminal.allow import Lists
+from trimtab.terminal.frontmatter import read_front
+from trimtab.terminal.names import FAMILIES, family_of, plain
+from trimtab.terminal.versions import Known
 
-_FRONT = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
-_KEY = re.compile(r"^(name|model|description)[ \t]*:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 _LARGEST = 1_000_000
-BUILT_IN = ("Explore", "Plan", "general-purpose")
+_ON = frozenset({"1", "true", "yes", "on"})
+_MODEL, _FORCE = "CLAUDE_CODE_SUBAGENT_MODEL", "CLAUDE_CODE_SUBAGENT_MODEL_FORCE"
+# What the call of a subagent may name.
+CALLED = (*FAMILIES, "fable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,34 +37,81 @@ class AgentModel:
     file: str = ""
 
 
-def read_agents(folders: tuple[Path, ...]) -> dict[str, Agent]:
-    """Read every subagent's file; one of the project takes the place of one of the person with the same name."""
-    found = {name: Agent(name) for name in BUILT_IN}
+def read_agents(folders: tuple[Path, ...], known: Known, env: Mapping[str, str]) -> dict[str, Agent]:
+    """Read every subagent's file; one of a stronger folder takes the place of one with the same name."""
+    fewer = not known.old and is_on(env, "CLAUDE_CODE_DISABLE_EXPLORE_PLAN_AGENTS")
+    found = {
+        name: Agent(name, said) for name, said in known.agents.items() if not (fewer and name in {"Explore", "Plan"})
+    }
     for folder in folders:
         for path in _files(folder):
-            agent = _agent(path)
+            agent = _agent(path, known)
             if agent is not None:
                 found[agent.name] = agent
     return found
 
 
-def agent_model(agent: Agent, parent: str, names: Names, env: Mapping[str, str]) -> AgentModel:
-    """Say which model a subagent runs under a parent's model, where the call of it names none."""
-    other = env.get("CLAUDE_CODE_SUBAGENT_MODEL", "").strip()
-    forced = env.get("CLAUDE_CODE_SUBAGENT_MODEL_FORCE", "").strip().lower() in {"1", "true", "yes", "on"}
-    if other and forced:
-        return AgentModel(agent.name, named_under(other, parent, names), "CLAUDE_CODE_SUBAGENT_MODEL_FORCE", agent.file)
-    if agent.said and plain(agent.said).lower() != "inherit":
-        return AgentModel(agent.name, named_under(agent.said, parent, names), "frontmatter", agent.file)
-    if other and not agent.said and plain(other).lower() != "inherit":
-        return AgentModel(agent.name, named_under(other, parent, names), "CLAUDE_CODE_SUBAGENT_MODEL", agent.file)
-    return AgentModel(agent.name, parent, "parent", agent.file)
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """What subagents run under: the model of the session, before overrides, and what may run at all.
+
+    held: an older terminal sends every subagent to the session's model, where an alias means another one in plan mode.
+    """
+
+    model: str
+    lists: Lists
+    env: Mapping[str, str]
+    held: bool = False
+
+    def runs(self, agent: Agent, called: str = "") -> AgentModel:
+        """Say which model a subagent runs; `called` is what the call of it names."""
+        names = self.lists.names
+        name, source = ("", "plan mode") if self.held else _asked(agent, self.env, called, names.known)
+        model = self._sent(name, source) if name else self.model
+        if model != self.model and not self.lists.allows(model.lower()):
+            # An older version does not step down within a family here.
+            instead = None if names.known.old else self.lists.instead(name)
+            model, source = (instead, source) if instead else (self.model, "parent, as its own is not allowed")
+        elif not name and source == "parent" and agent == Agent("Explore", "inherit") and family_of(model) == "fable":
+            # It only looks around: under the dearest family the one that is built in takes the next.
+            model, source = names.family("opus"), "built-in"
+        return AgentModel(agent.name, names.overridden(model), source, agent.file)
+
+    def _sent(self, name: str, source: str) -> str:
+        """Expand a name; in a file and a call, the alias of the parent's own family means the parent's version."""
+        low = name.strip().lower()
+        if source not in {_MODEL, _FORCE} and low in CALLED and family_of(self.model) == low:
+            return self.model
+        # Unlike a session's, a subagent's full id is sent in the case it is written in.
+        names, bare = self.lists.names, plain(name)
+        sent = names.sent(name)
+        return bare if sent == bare.lower() and not names.is_alias(name) else sent
 
 
-def named_under(name: str, parent: str, names: Names) -> str:
-    """Expand a name as below a parent: the alias of the parent's own family means the parent's version."""
-    low = plain(name).lower()
-    return parent if low in FAMILIES and family_of(parent) == low else names.sent(name)
+def _asked(agent: Agent, env: Mapping[str, str], called: str, known: Known) -> tuple[str, str]:
+    """Give the name that counts (empty: the parent's model), and what says it."""
+    other = env.get(_MODEL, "")
+    # Unlike in a file, this word counts in small letters only, and an older version counts the spaces.
+    other = "" if (other if known.old else other.strip()) == "inherit" else other.strip()
+    if known.forces and is_on(env, _FORCE):
+        return other, _FORCE
+    if other and not known.forces:
+        return other, _MODEL
+    if called:
+        return called, "call"
+    if own := own_model(agent):
+        return own, "frontmatter" if agent.file else "built-in"
+    return (other, _MODEL) if other and not agent.said else ("", "parent")
+
+
+def own_model(agent: Agent) -> str | None:
+    """Give what an agent says of its model where a session runs as it; None where it leaves that to the session."""
+    return None if not agent.said or agent.said.lower() == "inherit" else agent.said
+
+
+def is_on(env: Mapping[str, str], name: str) -> bool:
+    """Whether a variable is switched on."""
+    return env.get(name, "").strip().lower() in _ON
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -71,15 +121,16 @@ def _files(folder: Path) -> Iterator[Path]:
         return
 
 
-def _agent(path: Path) -> Agent | None:
+def _agent(path: Path, known: Known) -> Agent | None:
     try:
         if path.stat().st_size > _LARGEST:
             return None
         text = path.read_bytes().decode("utf-8", "replace")
     except OSError:
         return None
-    front = _FRONT.match(text)
-    said = {key: value.strip("\"'") for key, value in _KEY.findall(front[1])} if front else {}
-    if not said.get("name") or not said.get("description"):
+    # An older terminal does not know a file whose first bytes are a mark of its encoding.
+    said = read_front(text if known.old else text.removeprefix("\ufeff"))
+    name = said.get("name", "")
+    if not name or not said.get("description") or (":" in name and not known.old):
         return None
-    return Agent(said["name"], said.get("model") or None, str(path))
+    return Agent(name, said.get("model", "").strip() or None, str(path))

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from trimtab.terminal.agents import read_agents
+from trimtab.terminal.agents import Agent, own_model
 from trimtab.terminal.layers import File, Layers
-from trimtab.terminal.place import Place
 from trimtab.terminal.settings import Scope
 from trimtab.terminal.versions import Known
 
@@ -18,6 +17,14 @@ _FILES: tuple[tuple[Scope, str], ...] = (
     ("project", "project"),
     ("user", "user"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked for on the command line: --model and --agent, each None where it is not given."""
+
+    model: str | None = None
+    agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +48,13 @@ class Candidate:
         return f"{self.layer}: {self.file}" if self.file else self.layer
 
 
-def candidates(layers: Layers, place: Place, env: Mapping[str, str], flag: str | None, known: Known) -> list[Candidate]:
+def candidates(
+    layers: Layers, agents: Mapping[str, Agent], env: Mapping[str, str], asked: Asked, known: Known
+) -> list[Candidate]:
     """Give the layers in the order in which they count."""
+    flag = asked.model
     found = [Candidate("flag", "", "--model", flag, "means: the default" if flag == "default" else "")]
-    found.append(_agent(layers, place))
+    found.append(_agent(layers, agents, asked.agent))
     found.append(_variable("ANTHROPIC_MODEL", layers, env))
     settled = False
     for scope, name in _FILES:
@@ -90,14 +100,14 @@ def _stopped(found: list[Candidate]) -> list[Candidate]:
     return told
 
 
-def _agent(layers: Layers, place: Place) -> Candidate:
-    named = layers.strongest("agent")
-    if not isinstance(named, str) or not named:
-        return Candidate("agent", "", "agent", None, "no agent is set")
-    agent = read_agents(place.agents).get(named)
-    said = agent.said if agent is not None else None
-    inherits = said is None or said.strip().lower() == "inherit"
-    return Candidate("agent", agent.file if agent else "", "model", None if inherits else said)
+def _agent(layers: Layers, agents: Mapping[str, Agent], flag: str | None) -> Candidate:
+    held = layers.strongest("agent")
+    named = flag if flag is not None else held
+    agent = agents.get(named) if isinstance(named, str) else None
+    if agent is None:
+        # A setting that names no agent is passed over; an option that does stops the terminal.
+        return Candidate("agent", "", "agent", None, f"no agent is called {named!r}" if named else "no agent is set")
+    return Candidate("agent", agent.file, "model", own_model(agent))
 
 
 def _variable(name: str, layers: Layers, env: Mapping[str, str]) -> Candidate:

@@ -57,6 +57,15 @@ class Layers:
                     found[name] = (as_text(value), file)
         return found
 
+    def overrides(self) -> dict[str, str]:
+        """Give what `modelOverrides` puts in the place of an id, the strongest file's word for each."""
+        found: dict[str, str] = {}
+        for file in self.files:
+            block = file.values.get("modelOverrides")
+            if isinstance(block, dict):
+                found |= {name: to for name, to in cast("dict[str, Any]", block).items() if isinstance(to, str) and to}
+        return found
+
     def texts(self, key: str, scopes: Sequence[Scope]) -> list[str] | None:
         """Give a list put together from all files of some scopes; None where none has it."""
         found: list[str] | None = None

@@ -21,15 +21,30 @@ class Names:
 
     known: Known
     env: Mapping[str, str] = field(default_factory=dict[str, str])
+    overrides: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def family(self, name: str) -> str:
         """Give the full id that a family's alias stands for here."""
         repinned = self._pinned(name)
         # Taken as it is: neither an alias nor an old id in such a variable is looked at again.
-        return plain(repinned) if repinned else self.known.families[name]
+        if repinned:
+            return plain(repinned)
+        full = self.known.families[name]
+        # An older version overrides what an alias stands for, and nothing else.
+        return self.overrides.get(full, full) if self.known.old else full
+
+    def overridden(self, model: str) -> str:
+        """Give what `modelOverrides` puts in the place of an id that this version knows."""
+        knows = not self.known.old and any(model in family for family in self.known.newest.values())
+        return self.overrides.get(model, model) if knows else model
+
+    @property
+    def pinned(self) -> str:
+        """Name the first variable that repins a family's alias; empty where none does."""
+        return next((variable(family) for family in (*FAMILIES, "fable") if self._pinned(family)), "")
 
     def _pinned(self, name: str) -> str:
-        return self.env.get(f"ANTHROPIC_DEFAULT_{name.upper()}_MODEL", "").strip()
+        return self.env.get(variable(name), "").strip()
 
     def sent(self, name: str, *, plan: bool = False) -> str:  # noqa: PLR0911 - one for each alias
         """Give what stands in the request for a name: an alias expanded, an old id renamed, anything else as it is."""
@@ -46,7 +61,7 @@ class Names:
                 return self.family("sonnet")
             case "opus" | "sonnet" | "haiku" | "fable":
                 return self.family(low)
-            case _ if low in self.known.renamed and self._renames():
+            case _ if low in self.known.renamed and self.renames:
                 return self.family("opus")
             case _:
                 return low if low.startswith("claude-") and not self.known.old else bare
@@ -55,8 +70,15 @@ class Names:
         """Whether a name means another id on another day."""
         return plain(name).lower() in ALIASES
 
-    def _renames(self) -> bool:
+    @property
+    def renames(self) -> bool:
+        """Whether old ids are renamed."""
         return self.env.get("CLAUDE_CODE_DISABLE_LEGACY_MODEL_REMAP", "").strip().lower() in _OFF
+
+
+def variable(family: str) -> str:
+    """Name the variable that repins a family's alias."""
+    return f"ANTHROPIC_DEFAULT_{family.upper()}_MODEL"
 
 
 def plain(name: str) -> str:
@@ -98,7 +120,7 @@ def denies(entry: str, model: str) -> bool:
     """Whether an entry of a deny list means a model: a family by its alias alone, or a version with all its forms."""
     low = plain(entry).lower()
     if low in {*FAMILIES, "fable"}:
-        return model.startswith("claude-") and family_of(model) == low
+        return model.startswith(("claude-", f"{low}-")) and family_of(model) == low
     full = undated(low if low.startswith("claude-") else f"claude-{low}")
     asked = undated(model)
     return asked in {full, low} or (any(map(str.isdigit, full)) and asked.startswith(f"{full}-"))

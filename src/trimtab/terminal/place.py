@@ -68,8 +68,20 @@ class Place:
 
     @property
     def agents(self) -> tuple[Path, ...]:
-        """The folders of subagents, the strongest last."""
-        return (self.folder / "agents", self.project / ".claude" / "agents")
+        """The folders of subagents, the strongest last: the person's, those on the way to the project, the managed one."""
+        return (self.folder / "agents", *self._above, self.managed / ".claude" / "agents")
+
+    @property
+    def _above(self) -> tuple[Path, ...]:
+        """The project's folder of subagents and those of the folders above it, up to a repository's root or below the home."""
+        found: list[Path] = []
+        for folder in (self.project, *self.project.parents):
+            if folder == self.home:
+                break
+            found.append(folder / ".claude" / "agents")
+            if (folder / ".git").exists():
+                break
+        return tuple(reversed(found))
 
     @property
     def transcripts(self) -> Path:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 
 from trimtab.core.finding import Finding
-from trimtab.terminal.agents import AgentModel, agent_model, read_agents
+from trimtab.terminal.agents import CALLED, Agent, AgentModel, Parent, read_agents
 from trimtab.terminal.allow import Lists, read_lists
-from trimtab.terminal.candidates import Candidate, candidates
+from trimtab.terminal.candidates import Asked, Candidate, candidates
+from trimtab.terminal.fallback import fallbacks
 from trimtab.terminal.layers import Layers, read_layers
 from trimtab.terminal.names import ALIASES, Names, plain
 from trimtab.terminal.place import Place
-from trimtab.terminal.sessions import Resumed, last_model
+from trimtab.terminal.sessions import Resumed, goes_on, latest
 from trimtab.terminal.versions import MEASURED, NEWEST, nearest
 
 
@@ -36,7 +37,9 @@ class Resolution:
     model:     the id in the request of a fresh session; empty where none would start (`runs` is false).
     source:    the layer that decides, with its file; key: the key there.
     layers:    every layer in order, the strongest first, each with why it lost.
-    resumed:   what a session that is continued would run; None where there is none.
+    resumed:   what the session that was written last would go on with; None where there is none, or none starts.
+    fallbacks: the models that a session turns to where its own fails, in order.
+    calls:     what a subagent without a model of its own runs where the call of it names one, by the name.
     """
 
     model: str
@@ -49,26 +52,39 @@ class Resolution:
     subagents: tuple[AgentModel, ...]
     aliases: Mapping[str, str]
     runs: bool = True
+    calls: Mapping[str, str] = field(default_factory=dict[str, str])
+    fallbacks: tuple[str, ...] = ()
 
 
-def resolve(place: Place, version: str | None, flag: str | None = None, settings: str | None = None) -> Resolution:
-    """Resolve a place as a version of the terminal does; `flag` is --model, `settings` is --settings.
+def resolve(
+    place: Place,
+    version: str | None,
+    flag: str | None = None,
+    settings: str | None = None,
+    agent: str | None = None,
+    *,
+    fallback: str | None = None,
+) -> Resolution:
+    """Resolve a place as a version of the terminal does; `flag` is --model, the others are the options of their names.
 
     Reads files, runs nothing, changes nothing. Precedence and aliases as measured (docs/decisions/0013-terminal.md).
     """
     known = nearest(version or NEWEST)
-    layers, env = _layers(place, settings, known.version)
-    names = Names(known, env)
+    place, layers, env = _layers(place, settings, known.version)
+    names = Names(known, env, layers.overrides())
     lists = read_lists(layers, names)
-    asked = candidates(layers, place, env, flag, known)
+    agents = read_agents(place.agents, known, env)
+    asked = candidates(layers, agents, env, Asked(flag, agent), known)
     plan = _mode(layers) == "plan"
     model, decided, losses = _decide(asked, lists, plan=plan)
-    overridden = _override(layers, model, lists.names) if model else None
-    closed = [file for file in layers.files if file.closed]
-    runs = model is not None and not closed
-    sent = (overridden or model or "") if runs else ""
-    problems = [finding for file in layers.files for finding in file.problems]
-    problems += _remarks(sent, decided, lists, losses, version, runs=runs, closed=bool(closed))
+    stopped = [*_stopped(agents, agent), *(file for file in layers.files if file.closed)]
+    runs = model is not None and not stopped
+    sent = names.overridden(model) if model is not None and runs else ""
+    problems = [finding for file in layers.files for finding in file.problems] + _stopped(agents, agent)
+    problems += _remarks(sent, decided, lists, losses, version, runs=runs, closed=bool(stopped))
+    session = latest(place.transcripts) if runs else None
+    held = known.old and plan and decided is not None and plain(decided.value or "").lower() in {"haiku", "opusplan"}
+    parent = Parent(model or "", lists, env, held)
     return Resolution(
         sent,
         decided.where if decided else "",
@@ -76,22 +92,24 @@ def resolve(place: Place, version: str | None, flag: str | None = None, settings
         _told(asked, decided, losses),
         tuple(problems),
         version or NEWEST,
-        last_model(place.transcripts, asked, lists),
-        _subagents(place, sent, names, env, lists),
+        goes_on(session, sent, asked, decided, lists=lists, agents=agents) if session is not None else None,
+        tuple(parent.runs(agent) for agent in agents.values()) if runs else (),
         {alias: names.sent(alias) for alias in ALIASES},
         runs,
+        {name: parent.runs(Agent("general-purpose"), name).model for name in CALLED} if runs else {},
+        fallbacks(layers, fallback, model or "", lists, env, default=_default(asked, lists, {})[0]) if runs else (),
     )
 
 
-def _layers(place: Place, settings: str | None, version: str) -> tuple[Layers, dict[str, str]]:
+def _layers(place: Place, settings: str | None, version: str) -> tuple[Place, Layers, dict[str, str]]:
     layers = read_layers(place, settings, version)
     block = layers.env()
     moved = block.get("CLAUDE_CONFIG_DIR")
     if moved is not None and moved[0] and Path(moved[0]) != place.folder:
         # The terminal reads the person's settings again from where a block sends it.
-        there = replace(place, env={**place.env, "CLAUDE_CONFIG_DIR": moved[0]})
-        layers = read_layers(there, settings, version)
-    return layers, {**place.env, **{name: value for name, (value, _) in {**block, **layers.env()}.items()}}
+        place = replace(place, env={**place.env, "CLAUDE_CONFIG_DIR": moved[0]})
+        layers = read_layers(place, settings, version)
+    return place, layers, {**place.env, **{name: value for name, (value, _) in {**block, **layers.env()}.items()}}
 
 
 def _mode(layers: Layers) -> str:
@@ -142,18 +160,6 @@ def _default(asked: list[Candidate], lists: Lists, losses: dict[Candidate, str])
     return lists.default(lists.names.sent(opus) if lists.names.is_alias(opus) else opus), asked[-1]
 
 
-def _override(layers: Layers, model: str, names: Names) -> str | None:
-    if not any(model in family for family in names.known.newest.values()):
-        return None
-    found: str | None = None
-    for file in layers.files:
-        block = file.values.get("modelOverrides")
-        if isinstance(block, dict):
-            to = cast("dict[str, object]", block).get(model)
-            found = to if isinstance(to, str) and to else found
-    return found
-
-
 def _told(asked: list[Candidate], decided: Candidate | None, losses: Mapping[Candidate, str]) -> tuple[Layer, ...]:
     told: list[Layer] = []
     above = True
@@ -168,14 +174,11 @@ def _told(asked: list[Candidate], decided: Candidate | None, losses: Mapping[Can
     return tuple(told)
 
 
-def _subagents(place: Place, parent: str, names: Names, env: Mapping[str, str], lists: Lists) -> tuple[AgentModel, ...]:
-    found = (agent_model(agent, parent, names, env) for agent in read_agents(place.agents).values())
-    return tuple(
-        agent
-        if not parent or agent.model == parent or lists.allows(agent.model)
-        else replace(agent, model=parent, source="parent, as its own is not in availableModels")
-        for agent in found
-    )
+def _stopped(agents: Mapping[str, Agent], agent: str | None) -> list[Finding]:
+    if agent is None or agent in agents:
+        return []
+    why = f"the terminal does not start; its agents are {', '.join(sorted(agents))}"
+    return [Finding(f"no agent is called {agent!r}", "--agent", why, "give the name as its file writes it", "error")]
 
 
 def _remarks(

@@ -17,7 +17,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from trimtab.core.finding import Finding
 from trimtab.terminal.layers import Layers, read_layers
@@ -53,13 +53,23 @@ class Observed:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Silent:
+    """Why nothing was learned: the terminal is not there, was not run, or was run and sent no request; `finding` says it."""
+
+    reason: Literal["not there", "not run", "no request"]
+    finding: Finding
+
+
 def verify(
     place: Place,
     cli: str | None = None,
     flag: str | None = None,
     settings: str | None = None,
+    agent: str | None = None,
+    *,
     seconds: float = 30,
-) -> Observed | Finding:
+) -> Observed | Silent:
     """Ask the terminal at `cli` (None: the one on PATH) for one word in a place, and read the model of its request.
 
     Sends nothing beyond loopback and writes nothing outside a folder that is taken away again.
@@ -67,11 +77,12 @@ def verify(
     path, version = installed(cli, place.env)
     if path is None or version is None:
         what = f"{path} is no Claude Code terminal that says its version" if path else "no terminal is installed here"
-        return Finding(what, path or "PATH", "", "give --cli PATH, or install @anthropic-ai/claude-code", "error")
+        mend = "give --cli PATH, or install @anthropic-ai/claude-code"
+        return Silent("not there", Finding(what, path or "PATH", "", mend, "error"))
     layers = read_layers(place, settings, version)
     refused = _refused(place, layers)
     if refused is not None:
-        return refused
+        return Silent("not run", refused)
     with listening() as stub, tempfile.TemporaryDirectory(prefix="trimtab-verify-", ignore_cleanup_errors=True) as made:
         home = Path(made)
         _copy(place, home)
@@ -79,12 +90,14 @@ def verify(
         given.write_text(json.dumps(_given(layers, stub.url)), "utf-8")
         command = [path, "-p", "hi", "--no-session-persistence", "--strict-mcp-config", "--settings", str(given)]
         command += [] if flag is None else ["--model", flag]
+        command += [] if agent is None else ["--agent", agent]
         began = time.monotonic()
         said = _run(command, place.project, _env(place, home, stub.url), seconds)
         took = time.monotonic() - began
         main = next((body for body in stub.bodies if body.get("tools")), stub.bodies[0] if stub.bodies else None)
     if main is None:
-        return Finding(f"{path} sent no request", str(place.project), said, "claude doctor", "error")
+        finding = Finding(f"{path} sent no request", str(place.project), said, "claude doctor", "error")
+        return Silent("no request", finding)
     return Observed(str(main.get("model")), version, _effort(main), _tokens(main), round(took, 3))
 
 
@@ -97,6 +110,11 @@ def _refused(place: Place, layers: Layers) -> Finding | None:
         if held.strip().lower() not in _OFF:
             why = "the request would go to another cloud, with its credentials"
             return Finding(f"{name} is set", _file_of(block, name), why, "trimtab terminal show", "error")
+    helper = layers.last("managed", "apiKeyHelper")
+    if helper is not None and helper[1]:
+        why = "managed settings name a program that gives keys, which cannot be switched off"
+        mend = "trimtab terminal show reads the same files without running anything"
+        return Finding("apiKeyHelper is managed", helper[0].path, why, mend, "error")
     for name in (*_ADDRESSES, *_KEYS):
         if name in block and (block[name][1].scope == "managed" or name == "CLAUDE_CONFIG_DIR"):
             why = "nothing may stand over this, so the request would leave this machine or write to another folder"
@@ -131,6 +149,8 @@ def _given(layers: Layers, url: str) -> dict[str, Any]:
         **values,
         "env": {**env, **_QUIET, "ANTHROPIC_BASE_URL": url, "ANTHROPIC_API_KEY": "dummy"},
         "disableAllHooks": True,
+        # Empty switches a helper off; null would not.
+        "apiKeyHelper": "",
     }
 
 

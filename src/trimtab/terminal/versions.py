@@ -26,6 +26,10 @@ class Known:
     closes:         whether a managed file that cannot be read stops the terminal.
     old:            whether names are sent in the case they are written in, and `best` follows Fable's variable.
     sonnet_long:    what `sonnet[1m]` is sent as, where that is not what `sonnet` is.
+    agents:         the subagents that are built in -> the model that each names (None: nothing).
+    forces:         whether CLAUDE_CODE_SUBAGENT_MODEL_FORCE is read; where not, CLAUDE_CODE_SUBAGENT_MODEL itself beats all.
+    retired:        what no session goes on with.
+    others:         undated ids that it knows and that are of no use for anything but for a session to go on with.
     """
 
     version: str
@@ -36,6 +40,10 @@ class Known:
     tells: bool
     newest: Mapping[str, tuple[str, ...]]
     closes: bool
+    agents: Mapping[str, str | None]
+    forces: bool
+    retired: re.Pattern[str]
+    others: tuple[str, ...]
     old: bool = False
     sonnet_long: str = ""
 
@@ -48,6 +56,8 @@ _OLD_OPUS = frozenset(
         "claude-opus-4-1-20250805",
     }
 )
+
+_RETIRED = r"claude-(3-opus|3-7-sonnet|3-5-haiku|(opus|sonnet)-4(-0)?($|[-@]20))"
 
 MEASURED: Mapping[str, Known] = {
     "2.1.197": Known(
@@ -69,6 +79,16 @@ MEASURED: Mapping[str, Known] = {
             "fable": ("claude-fable-5",),
         },
         closes=False,
+        agents={
+            "claude": None,
+            "Explore": "haiku",
+            "general-purpose": None,
+            "Plan": "inherit",
+            "statusline-setup": "sonnet",
+        },
+        forces=False,
+        retired=re.compile(_RETIRED),
+        others=("claude-opus-4-1", "claude-3-5-sonnet"),
         old=True,
         sonnet_long="sonnet-4-5-20250929",
     ),
@@ -98,6 +118,16 @@ MEASURED: Mapping[str, Known] = {
             "fable": ("claude-fable-5-2", "claude-fable-5"),
         },
         closes=True,
+        agents={
+            "claude": None,
+            "Explore": "inherit",
+            "general-purpose": None,
+            "Plan": "inherit",
+            "statusline-setup": "sonnet",
+        },
+        forces=True,
+        retired=re.compile(f"{_RETIRED}|claude-3-5-sonnet"),
+        others=("claude-opus-4-1",),
     ),
 }
 NEWEST = "2.1.330"

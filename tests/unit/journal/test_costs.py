@@ -212,8 +212,8 @@ def test_a_report_is_the_sum_of_its_calls_to_the_last_digit(runs, by, real, sinc
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.none() | amounts, st.none() | saved, st.tuples(*[tokens] * 5))
-def test_a_call_adds_what_its_row_says(cost, was_saved, used):
+@given(st.none() | amounts, st.none() | saved, st.tuples(*[tokens] * 5), st.booleans())
+def test_a_call_adds_what_its_row_says_also_where_its_run_is_written_later(cost, was_saved, used, run_first):
     one = {
         "model": "a:one",
         "host": "",
@@ -227,7 +227,8 @@ def test_a_call_adds_what_its_row_says(cost, was_saved, used):
     columns = "day, simulated, unpriced, usd_e8, usd_e16, usd_e24, saved_unknown, saved_e8, saved_e16, saved_e24, input_tokens, output_tokens"
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         SqliteFacts().migrate(connection)
-        SqliteFacts().write(connection, [_call("r1", "plan/0/1", None, one)])
+        facts = [replace(RUN, run_id="r1"), _call("r1", "plan/0/1", None, one)]
+        SqliteFacts().write(connection, facts if run_first else facts[::-1])
         added, row = (
             connection.execute(f"SELECT {columns} FROM {table}").fetchall() for table in ("spend", "call_money")
         )

@@ -26,7 +26,7 @@ from trimtab.core.records import (
     SubtaskFact,
     ToolCallFact,
 )
-from trimtab.journal.measures import other_model
+from trimtab.core.same_model import other_model
 from trimtab.journal.reader import Journal
 from trimtab.journal.writer import SqliteFacts
 

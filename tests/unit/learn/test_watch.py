@@ -145,6 +145,28 @@ def test_silence_is_told_where_there_was_always_traffic_and_not_where_nights_are
     assert causes(watched(hours=at_night, hour=Spent(), traffic_at=NOW - 5 * HOUR)) == []
 
 
+def silent(hours: int, *gaps: tuple[int, int]) -> list[str]:
+    """Say what is told after so many silent hours, where those from `first` to before `last`, counted back, were silent too."""
+    known = [h for h in watched(days=10).hours if h.at < NOW - hours * HOUR]
+    left = [h for h in known if not any(NOW - first * HOUR <= h.at < NOW - last * HOUR for first, last in gaps)]
+    return causes(watched(hours=left, hour=Spent(), traffic_at=NOW - hours * HOUR))
+
+
+def test_silence_has_to_last_twice_as_long_as_any_that_was_known():
+    assert silent(2) == ["no_traffic/production"]
+    assert silent(3, (52, 51)) == []
+    assert silent(4, (52, 51)) == ["no_traffic/production"]
+    assert silent(7, (132, 129)) == []
+    assert silent(8, (132, 129)) == ["no_traffic/production"]
+
+
+def test_nights_that_are_silent_are_held_against_silence_at_night_and_not_by_day():
+    nights = [(24 * day + 14, 24 * day + 7) for day in range(10)]  # from ten in the evening to five
+    assert silent(3, *nights[1:], nights[0]) == ["no_traffic/production"]
+    assert silent(14, *nights[1:]) == []
+    assert silent(30, *nights[1:]) == ["no_traffic/production"]
+
+
 def test_what_is_counted_is_told_with_its_figures_and_the_next_command():
     wrong = watched(
         hour=spent(40, again=60, failed=50),

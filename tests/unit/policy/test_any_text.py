@@ -14,6 +14,7 @@ KEYS = (
     "app", "factory", "store", "models", "haiku", "providers", "anthropic", "acme", "kind", "base_url", "key_env", "roles", "default",
     "payment", "orchestrator", "model", "max_tokens", "effort", "environments", "local", "staging", "experiments", "defaultModel", "escalate", "budgets", "credentials", "usd_per_day", "turns_per_run",
     "env", "expires", "prompt", "arms", "control", "treatment", "factors", "goal", "weight", "guardrails", "horizon", "latency_p95", "environment",
+    "rollouts", "set", "needs", "stages", "hold", "gate", "hosts", "addresses", "files", "path", "keys", "prove", "unit", "restart", "health", "http", "terminal", "lock", "ids",
 )  # fmt: skip
 TEXTS = (
     "+5%",
@@ -28,6 +29,10 @@ TEXTS = (
     "https://a.example",
     "KEY",
     "a.b:c",
+    "experiments.local",
+    "/etc/a.json",
+    "-oProxyCommand=x",
+    "health",
     "",
 )
 
@@ -43,6 +48,16 @@ entries = (
     | values
 )
 roles = st.dictionaries(keys, entries, max_size=3)
+
+
+def tables_of(*names: str) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries({}, optional=dict.fromkeys(names, plain | values))
+
+
+def lists_of(*names: str) -> st.SearchStrategy[list[Any]]:
+    return st.lists(tables_of(*names) | plain, max_size=3)
+
+
 near_policies = st.fixed_dictionaries(
     {},
     optional={
@@ -63,6 +78,35 @@ near_policies = st.fixed_dictionaries(
                     "weight": plain,
                     "guardrails": st.dictionaries(keys, plain, max_size=2) | values,
                     "horizon": plain,
+                },
+            )
+            | values,
+            max_size=2,
+        ),
+        "rollouts": st.dictionaries(
+            keys,
+            st.fixed_dictionaries(
+                {"set": roles | values, "stages": lists_of("environment", "weight", "hold", "gate") | values},
+                optional={
+                    "needs": plain,
+                    "goal": plain,
+                    "guardrails": st.dictionaries(keys, plain, max_size=2) | values,
+                },
+            )
+            | values,
+            max_size=2,
+        ),
+        "hosts": st.dictionaries(
+            keys,
+            st.fixed_dictionaries(
+                {"addresses": st.lists(plain, max_size=3) | values, "prove": plain},
+                optional={
+                    "environment": plain,
+                    "files": st.dictionaries(keys, tables_of("path", "kind", "keys", "lock", "ids"), max_size=2)
+                    | values,
+                    "health": lists_of("http", "command", "journal") | values,
+                    "unit": plain,
+                    "restart": plain,
                 },
             )
             | values,

@@ -78,12 +78,11 @@ def test_a_provider_that_is_added_is_never_sent_the_key_of_another():
 
 def test_every_problem_is_listed_with_its_hint_behind_it():
     assert refused(
-        '[app]\nfactroy = "a:b"\n[roles]\npayment = "haku"\n[models]\nhaiku = "anthropic:x"\n[rollouts.all]\nset = 1'
+        '[app]\nfactroy = "a:b"\n[roles]\npayment = "haku"\n[models]\nhaiku = "anthropic:x"\n[rollouts]\nset = 1'
     ) == (
         "trimtab.toml: app.factroy: unknown key 'factroy', expected one of 'factory', 'prices', 'sandbox', 'score', 'store'\n"
         "hint: did you mean 'factory'?\n"
-        "trimtab.toml: rollouts: this version of trimtab does not act on 'rollouts' yet\n"
-        "hint: take 'rollouts' out; a setting that does nothing would mislead whoever reads it\n"
+        "trimtab.toml: rollouts.set: expected a table, not 1\n"
         "trimtab.toml: roles.payment: unknown model 'haku', expected 'haiku' or \"provider:full-id\"\n"
         "hint: did you mean 'haiku'?"
     )
@@ -115,17 +114,11 @@ def test_every_problem_is_listed_with_its_hint_behind_it():
         ("[app]\nfactory = 'charter.app'", "app.factory: expected \"module:callable\", not 'charter.app'"),
         ("[app]\nstore = ''", "app.store: expected the path of a file, not ''"),
         ('[app]\nstore = "a\\u0000b"', "app.store: expected the path of a file, not 'a\\x00b'"),
-        ("'' = 1", "\"\": unknown key '', expected one of 'alerts', 'app', 'budgets', 'credentials', 'environments', 'experiments', 'models', 'providers', 'roles', 'terminal'"),
+        ("'' = 1", "\"\": unknown key '', expected one of 'alerts', 'app', 'budgets', 'credentials', 'environments', 'experiments', 'hosts', 'models', 'providers', 'roles', 'rollouts', 'terminal'"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(text: str, said: str):
     assert refused(text) == f"trimtab.toml: {said}"
-
-
-@pytest.mark.parametrize("section", ["rollouts"])
-def test_sections_of_later_versions_are_refused_by_name(section: str):
-    assert f"{section}: this version of trimtab does not act on {section!r} yet" in refused(f"[{section}]")
-    assert section not in refused("x = 1")
 
 
 @pytest.mark.parametrize(

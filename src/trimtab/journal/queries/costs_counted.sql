@@ -1,5 +1,6 @@
--- How many runs made calls of a period, real or simulated, by `{label}` as in `costs_spent`, each counted once.
-SELECT {label} || CASE :simulated WHEN 0 THEN 'r' ELSE 's' END || t.standing AS label, count(*)
+-- How many runs made calls of a period, real or simulated, each counted once, by how they stand.
+SELECT :kind || t.standing, count(*)
   FROM stood AS t
- WHERE EXISTS (SELECT 1 FROM spend AS s WHERE s.run_id = t.run_id AND s.simulated = :simulated AND {where})
- GROUP BY label
+ WHERE EXISTS (SELECT 1 FROM spend_line AS s JOIN named AS n ON n.number = s.spent_on
+                WHERE s.spender = t.number AND n.kind = :kind AND {where})
+ GROUP BY t.standing

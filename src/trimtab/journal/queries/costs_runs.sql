@@ -1,13 +1,14 @@
--- A share of the runs and how each stands: 1 succeeded, 2 failed, 3 was given up, 0 anything else. One that waits with an error goes
--- no further than taking back what it wrote. `{own}` and `{where}` are filled by the reader, never with a user's text. They come
--- in the order of their ids, as `spend` does: what is looked up next lies beside what was, and row numbers are counted as they come.
-CREATE TEMP TABLE stood AS
-SELECT r.run_id, {own} AS own,
-       CASE WHEN o.status = 'cancelled' OR (NOT o.final AND o.error = 'Cancelled') THEN '3'
-            WHEN (o.final AND NOT o.intended_end) OR (NOT o.final AND o.error <> '') THEN '2'
-            WHEN o.first_plan_faultless AND o.intended_end AND o.replans = 0 THEN '1' ELSE '0' END AS standing
-  FROM run AS r
-  LEFT JOIN outcome AS o ON o.rowid = (
-           SELECT rowid FROM outcome WHERE run_id = r.run_id ORDER BY final DESC, number DESC, rowid DESC LIMIT 1)
- WHERE r.run_id >= :first AND r.run_id < :behind AND {where}
- ORDER BY r.run_id
+-- A share of the runs: what each has in common with others, as a number, and how it stands. The same of what calls were spent on.
+-- Groups stay numbers until all is added up: SQLite sorts by one number in half the time it takes for a text. `{own}`, `{on}` and
+-- `{where}` are filled by the reader, never with a user's text.
+CREATE TEMP TABLE own (id INTEGER PRIMARY KEY, label TEXT NOT NULL UNIQUE);
+INSERT INTO own (label) SELECT DISTINCT {own} FROM spender AS r WHERE r.number > :after AND r.number <= :last AND {where};
+CREATE TEMP TABLE stood (number INTEGER PRIMARY KEY, own INTEGER NOT NULL, standing INTEGER NOT NULL);
+INSERT INTO stood
+SELECT r.number, (SELECT id FROM own WHERE label = {own}), r.standing
+  FROM spender AS r
+ WHERE r.number > :after AND r.number <= :last AND {where};
+CREATE TEMP TABLE named (number INTEGER PRIMARY KEY, id INTEGER NOT NULL, label TEXT NOT NULL, kind TEXT NOT NULL);
+INSERT INTO named
+SELECT s.number, dense_rank() OVER (ORDER BY s.simulated, {on}), {on}, CASE s.simulated WHEN 0 THEN 'r' ELSE 's' END
+  FROM spent_on AS s;

@@ -1,0 +1,180 @@
+"""Looks after a rollout: puts the stage it is at in force, asks its gate, lets it go on or ends it, and takes hosts back.
+
+Whatever is done is written down before it is relied on, and every move names the one that it rests on: so it may be killed at any point,
+and any number of processes may look after the same rollout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from trimtab.core.records import RolloutFact
+from trimtab.core.values import Json
+from trimtab.learn.rollout import ACTIVE, ENDED, Event, from_json
+from trimtab.policy.rollout_spec import StageSpec
+from trimtab.policy.spec import Policy
+from trimtab.rollouts.fleet import FleetResult, HostNews, apply_stage, hosts_of, restore_all, to_restore
+from trimtab.rollouts.gate import Gates
+from trimtab.rollouts.moves import Standing, find, move_rollout, newest
+
+if TYPE_CHECKING:
+    from trimtab.learn.gate import Gated
+
+AUTOMATIC = "trimtab"
+_LOOK_EVERY = 2.0  # seconds; harm that is shown is answered within so many
+_log = logging.getLogger("trimtab.rollouts")
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """What one look came to. `moved` are the moves made; `waits` says what is left to do that may not be done here."""
+
+    standing: Standing
+    gated: Gated | None
+    moved: tuple[RolloutFact, ...] = ()
+    waits: str = ""
+    fleet: FleetResult | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Move the rollout."""
+
+    event: Event
+    reason: str
+    evidence: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Change the hosts of the stage it is at."""
+
+    stage: StageSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Take back what was done to hosts."""
+
+
+Step: TypeAlias = Move | Change | Restore | None
+
+
+def next_step(standing: Standing, gated: Gated | None, *, reaches: bool, to_take_back: bool) -> Step:
+    """Decide what is to be done. `reaches`: its stage has hosts; `to_take_back`: some host may still be on the new map."""
+    rollout = standing.rollout
+    if rollout.at is None:
+        return Restore() if to_take_back and rollout.state in ENDED else None
+    match rollout.state, gated.word if gated else "hold":
+        case _, "fail" if gated:
+            return Move("fail", gated.reason, gated.evidence)
+        case "running", _:
+            return Change(standing.spec.stages[rollout.at]) if reaches else Move("entered", "", {})
+        case "holding", "pass" if gated:
+            return Move("pass", gated.reason, gated.evidence)
+        case _:
+            return None
+
+
+async def look_after(
+    store: Path,
+    policy: Policy,
+    name: str,
+    *,
+    by: str,
+    hosts: bool,
+    told: Callable[[HostNews], None],
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    gates: Gates | None = None,
+) -> Round:
+    """Do all that can be done now. `hosts`: whether this process may reach them; `told` hears what comes of each.
+
+    Who looks again and again keeps the `gates`, which then read only what is new.
+
+    Raises UsageError where it was never started, ModuleNotFoundError where a gate needs the extra `learn`.
+    """
+    moved: list[RolloutFact] = []
+    fleet: FleetResult | None = None
+    gates = gates or Gates(store)
+    while True:
+        standing = await asyncio.to_thread(find, store, name)
+        gated = await asyncio.to_thread(gates.look, standing, now())
+        last = standing.last
+        taken = to_restore(store, name, last.attempt) if standing.rollout.state in ENDED else ()
+        step = next_step(standing, gated, reaches=_reaches(policy, standing), to_take_back=bool(taken))
+        match step:
+            case None:
+                return Round(standing, gated, tuple(moved), "", fleet)
+            case Move(event, reason, evidence):
+                fact = move_rollout(
+                    store, name, event, by=by, at=now(), reason=reason, evidence=evidence, seen=last.number
+                )
+                moved += [fact] if isinstance(fact, RolloutFact) else []
+            case Change() | Restore() if not hosts:
+                return Round(standing, gated, tuple(moved), _for_somebody(step, name), fleet)
+            case Change(stage):
+                wanted = standing.after[stage.environment]
+                good = _still_good(store, gates, standing, now)
+                fleet = await apply_stage(store, policy, name, last.attempt, stage, wanted, by, told, good)
+                if fleet.stopped == "busy":
+                    # Whoever holds the lock is at it; that is no fault of the rollout.
+                    return Round(standing, gated, tuple(moved), fleet.why, fleet)
+                event: Event = "entered" if fleet.ok else "fail"
+                why = "" if fleet.ok else fleet.why
+                # Where somebody else moved it meanwhile (paused, aborted) that is answered in the next turn.
+                fact = move_rollout(
+                    store, name, event, by=by, at=now(), reason=why, evidence=fleet.as_json(), seen=last.number
+                )
+                moved += [fact] if isinstance(fact, RolloutFact) else []
+            case Restore():
+                fleet = await restore_all(store, policy, name, last.attempt, by, told)
+                return Round(standing, gated, tuple(moved), "" if fleet.ok else fleet.why, fleet)
+
+
+async def keep_looking(store: Path, policy: Policy) -> None:
+    """Look after every rollout of a store beside its worker, which reaches no host, until cancelled."""
+    gates = Gates(store)
+    while True:
+        try:
+            active = [fact.name for fact in await asyncio.to_thread(newest, store) if _is_active(fact)]
+            for name in active:
+                await look_after(store, policy, name, by=AUTOMATIC, hosts=False, told=lambda _: None, gates=gates)
+        except Exception:  # noqa: BLE001 - a store that cannot be read now must not end the worker
+            _log.exception("rollouts could not be looked after; tried again in %s s", _LOOK_EVERY)
+        await asyncio.sleep(_LOOK_EVERY)
+
+
+def _is_active(fact: RolloutFact) -> bool:
+    return from_json(fact.stages).state in ACTIVE
+
+
+def _reaches(policy: Policy, standing: Standing) -> bool:
+    at = standing.rollout.at
+    return at is not None and bool(hosts_of(policy, standing.spec.stages[at]))
+
+
+def _still_good(store: Path, gates: Gates, standing: Standing, now: Callable[[], datetime]) -> Callable[[], str | None]:
+    """Make the question whether hosts may go on being changed: nobody moved the rollout, and its runs show no harm."""
+
+    def still_good() -> str | None:
+        stands = find(store, standing.last.name)
+        if stands.last.number != standing.last.number:
+            return f"{stands.last.by}: {stands.last.event} {stands.last.reason}".rstrip()
+        gated = gates.look(stands, now())
+        return gated.reason if gated is not None and gated.word == "fail" else None
+
+    return still_good
+
+
+def _for_somebody(step: Change | Restore, name: str) -> str:
+    match step:
+        case Change():
+            return f"its hosts are to be changed: trimtab rollout resume {name}"
+        case Restore():
+            return f"its hosts are to be taken back: trimtab rollout abort {name}"
