@@ -31,7 +31,7 @@ format: setup
 
 # Needs uv. The lock names versions and hashes, and no registry.
 lock:
-	uv pip compile --universal --python-version 3.11 pyproject.toml --extra openai --extra learn --group dev \
+	uv pip compile --universal --python-version 3.11 pyproject.toml --extra openai --extra learn --extra hosts --group dev \
 		--no-emit-index-url --no-header --generate-hashes -o requirements.lock
 
 # After an update of genai-prices: writes what it says of the big vendors' models, which most commands read instead of it.

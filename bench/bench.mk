@@ -55,3 +55,13 @@ bench-transcripts: setup
 .PHONY: bench-terminal
 bench-terminal: setup
 	$(BIN)/python bench/terminal.py 80
+
+# Needs root, iproute2 and sshd, and no peers. bench/chaos/README.md says what it promises.
+.PHONY: bench-rollouts
+bench-rollouts: setup
+	$(BIN)/python bench/chaos/rollouts.py
+
+# Reads the recorded arrivals beside the checkout where they are; needs no peers.
+.PHONY: bench-gates
+bench-gates: setup
+	$(BIN)/python bench/rollouts.py

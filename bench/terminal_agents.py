@@ -37,7 +37,8 @@ def agents(draw: random.Random) -> dict[str, bytes]:
         said = draw.choice(SAID)
         model = "" if said is None else f"model: {said}\n"
         name = draw.choice([f"a{at}", f"a{at}", "a0", "Explore"])
-        made[f"{draw.choice(folders)}/f{at}.md"] = f"---\nname: {name}\ndescription: d\n{model}---\nbe\n".encode()
+        # One file a name and folder: which of two the terminal takes is not settled.
+        made[f"{draw.choice(folders)}/{name}.md"] = f"---\nname: {name}\ndescription: d\n{model}---\nbe\n".encode()
     return made
 
 

@@ -1,4 +1,4 @@
-"""How many planted surges of demand any limit could tell on a record, were the limit known beforehand.
+"""How many planted surges of demand any limit could tell on a record, were the limit known beforehand, and how many ours tells.
 
 For each view of what is usual a limit is set with hindsight: as high as the record's own second highest excess in the eleven judged
 days, so that it would have told one thing by itself. What of the planted surges is above it within the hour is what that view can
@@ -14,6 +14,8 @@ from math import sqrt
 from statistics import median
 
 import numpy as np
+
+from trimtab.learn.watch_surge import FORTNIGHT, Surges
 
 HOUR, DAY, WEEK = 6, 144, 1008  # slots of ten minutes
 LEAST_RUNS = 20
@@ -67,3 +69,25 @@ def ceiling(counts: np.ndarray, begins: Sequence[int], times: int) -> tuple[floa
             minutes = "hour" if windows == (6,) else "20 to 60 minutes"
             found.append((told / max(1, len(begins)), f"{view}, {minutes}"))
     return max(found)
+
+
+def told(counts: np.ndarray, begins: Sequence[int], times: int) -> int:
+    """Count the surges of so many `times` that the watch's look at runs tells within the hour, by itself."""
+    clean = {slot: int(runs) for slot, runs in enumerate(counts) if runs}
+    past = Surges(clean, len(counts)).past
+    found = 0
+    for begin in begins:
+        for end in range(begin + 1, begin + 7):
+            known = {s: runs * (times if s >= begin else 1) for s, runs in clean.items() if s < end}
+            seen = Surges(known, end)
+            # Windows that end before the surge are those of the clean record.
+            seen.__dict__["past"] = {
+                at: past[at] if at <= begin else seen.best(at)[0]
+                for at in range(max(DAY, end - FORTNIGHT), end)
+                if at in past
+            }
+            surge = seen.now()
+            if surge is not None and surge.told:
+                found += 1
+                break
+    return found

@@ -55,6 +55,11 @@ class Plan:
     points: Sequence[str]
     undo_points: Sequence[str]
     programs: Sequence[str]
+    undo_programs: Sequence[str]
+
+    def noted(self, points: Sequence[str]) -> list[str]:
+        """The lines about one host."""
+        return [point for point in points if point.startswith(HOST) and point.endswith("noted")]
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,8 @@ def main() -> int:
     with made() as bed:
         plan = undisturbed(bed)
     jobs = [job for kind in given.kind or KINDS for job in [*KINDS[kind](plan)][:: given.every]]
-    print(f"{len(plan.points)} points, {len(plan.programs)} programs on {HOST}: {len(jobs)} trials", file=sys.stderr)
+    steps = f"{len(plan.points)} + {len(plan.undo_points)} points, {len(plan.programs)} + {len(plan.undo_programs)} programs on {HOST}"
+    print(f"{steps}: {len(jobs)} trials", file=sys.stderr)
     found: list[tuple[Job, Ended, float]] = []
     with ProcessPoolExecutor(given.jobs, initializer=lay_bed) as beds:
         for job, ended, seconds in beds.map(run, jobs):
@@ -98,8 +104,11 @@ def undisturbed(bed: Bed) -> Plan:
         bed.hosts[HOST].watch_steps()
         assert trial.trimtab(*START).returncode == 0
         there = programs(bed.hosts[HOST].steps)
+        bed.hosts[HOST].mend()
+        bed.hosts[HOST].watch_steps()
         assert trial.trimtab(*UNDO, log="undo.log").returncode == 0
-        return Plan(trial.points, (trial.folder / "undo.log").read_text().splitlines(), there)
+        back = programs(bed.hosts[HOST].steps)
+        return Plan(trial.points, (trial.folder / "undo.log").read_text().splitlines(), there, back)
 
 
 def killing(plan: Plan) -> Iterator[Job]:
@@ -114,16 +123,14 @@ def undoing(plan: Plan) -> Iterator[Job]:
 
 
 def losing_power(plan: Plan) -> Iterator[Job]:
-    noted = [point for point in plan.points if point.startswith(HOST) and point.endswith("noted")]
-    for point in noted:
+    for point in plan.noted(plan.points):
         yield Job("power", "the operator's machine, resumed", point)
 
 
 def between(plan: Plan) -> Iterator[Job]:
     """Every fault of a host before anything, and at every line that is written about it."""
-    noted = [point for point in plan.points if point.startswith(HOST) and point.endswith("noted")]
     for what in FAULTS:
-        for point in ("", *noted):
+        for point in ("", *plan.noted(plan.points)):
             yield Job("between", what, point)
 
 
@@ -133,12 +140,26 @@ def midway(plan: Plan) -> Iterator[Job]:
             yield Job("midway", what, f"{HOST}: {program}")
 
 
+def back_between(plan: Plan) -> Iterator[Job]:
+    for what in FAULTS:
+        for point in ("", *plan.noted(plan.undo_points)):
+            yield Job("back, between", what, point)
+
+
+def back_midway(plan: Plan) -> Iterator[Job]:
+    for what in MIDWAY:
+        for program in plan.undo_programs:
+            yield Job("back, midway", what, f"{HOST}: {program}")
+
+
 KINDS: dict[str, Callable[[Plan], Iterator[Job]]] = {
     "killed": killing,
     "undo killed": undoing,
     "power": losing_power,
     "between": between,
     "midway": midway,
+    "back, between": back_between,
+    "back, midway": back_midway,
 }
 _OWN: dict[str, object] = {}
 
@@ -173,6 +194,9 @@ def _trial(trial: Trial, job: Job) -> Ended:
             return killed(trial, job.point, *UNDO, command=UNDO)
         case "power":
             return killed(trial, job.point, *RESUME, power=True)
+        case "back, between" | "back, midway":
+            assert trial.trimtab(*START).returncode == 0
+            return disturbed(trial, trial.bed.hosts[HOST], job.point, FAULTS[job.what], *UNDO)
         case _:
             return disturbed(trial, trial.bed.hosts[HOST], job.point, FAULTS[job.what])
 

@@ -170,6 +170,21 @@ def test_a_pause_stops_what_goes_forward_and_a_resume_goes_on(local):
     assert "passed: stage 1" in said.out
 
 
+def test_a_resume_of_what_is_over_says_how_it_ended(local):
+    rollout(local, "start", *BY)
+    rollout(local, "abort", *BY)
+    said = rollout(local, "resume", *BY)
+    assert (said.code, said.err) == (
+        1,
+        "error: dearer is aborted: nothing goes on\nhint: trimtab rollout start dearer\n",
+    )
+    rollout(local, "start", *BY)
+    rollout(local, "promote", *BY)
+    rollout(local, "promote", *BY)
+    over = rollout(local, "resume", *BY)
+    assert (over.code, over.out) == (0, "nothing was changed: dearer has passed\n")
+
+
 def test_an_undo_takes_it_back_from_any_state_and_again_it_changes_nothing(everywhere):
     rollout(everywhere, "start", *BY, "--yes")
     rollout(everywhere, "promote", *BY, "--yes")

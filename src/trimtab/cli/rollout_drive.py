@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trimtab.rollouts.drive import Round
 
 EVERY = 2.0  # seconds between looks; what the gate says changes with the runs
+CHECK_EVERY = 15  # looks; the hosts of a stage that is holding are seen as often
 
 
 def go_on(store: Path, policy: Policy, name: str, seen: int, *, by: str, stay: bool) -> int:
@@ -68,9 +69,14 @@ def look_after(
 async def _until(store: Path, policy: Policy, name: str, telling: Teller, *, by: str, stay: bool, hosts: bool) -> Round:
     from trimtab.rollouts import drive
 
+    turns = 0
     while True:
-        last = await drive.look_after(store, policy, name, by=by, hosts=hosts, told=telling.host, gates=telling.gates)
+        check = turns % CHECK_EVERY == 0
+        last = await drive.look_after(
+            store, policy, name, by=by, hosts=hosts, told=telling.host, gates=telling.gates, check=check
+        )
         telling.round(last)
         if not stay or last.standing.rollout.state in {*ENDED, "passed"}:
             return last
+        turns += 1
         await asyncio.sleep(EVERY)

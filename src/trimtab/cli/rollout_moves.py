@@ -46,6 +46,6 @@ def move(
 
 
 def refuse(standing: Standing, event: Event) -> NoReturn:
-    """Say why an event is not possible as a rollout stands. Raises UsageError."""
+    """Say that an event is not possible as a rollout stands. Raises UsageError."""
     name, state = standing.last.name, standing.rollout.state
     raise UsageError(f"rollout {name!r} is {state}: there is nothing to {event}", hint=f"trimtab rollout status {name}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -34,6 +35,8 @@ _STEPS = {
     "restored": "restored, {models} proved",
     "unknown": "UNKNOWN",
 }
+# With traffic the figures of a gate change with every look.
+_FIGURES_EVERY = 60.0
 
 
 class HostTeller:
@@ -78,7 +81,9 @@ class Teller(HostTeller):
     def __init__(self, store: Path, name: str, seen: int, *, quiet: bool = False) -> None:
         super().__init__(store, quiet=quiet)
         self.name, self.seen, self.gates = name, seen, Gates(store)
-        self._gate = ""
+        self._key: str = ""
+        self._gate: str = ""
+        self._gate_at = 0.0
 
     def __enter__(self) -> Self:
         """Begin."""
@@ -105,8 +110,10 @@ class Teller(HostTeller):
     def round(self, last: Round) -> None:
         """Print what a look came to."""
         self.moves()
-        if (said := _said(last)) != self._gate:
-            self._gate = said
+        key, said = _said(last)
+        is_old = time.monotonic() - self._gate_at >= _FIGURES_EVERY
+        if key != self._key or (said != self._gate and is_old):
+            self._key, self._gate, self._gate_at = key, said, time.monotonic()
             if said:
                 self.line(said)
 
@@ -175,10 +182,10 @@ def host_lines(news: HostNews, answered: Mapping[str, str]) -> list[str]:
     return [f"{news.host}: {first}" + (f": {'; '.join(more)}" if more else "")]
 
 
-def _said(last: Round) -> str:
-    if last.waits:
-        return last.waits
+def _said(last: Round) -> tuple[str, str]:
+    """Give what is to be said of a look, and what has to change before it is said again at once."""
     gated = last.gated
-    if gated is None or last.standing.rollout.state == "running":
-        return ""
-    return f"gate: {gated.word}: {gated.reason}" + (f"; missing: {gated.missing}" if gated.missing else "")
+    if last.waits or gated is None or last.standing.rollout.state == "running":
+        return last.waits, last.waits
+    stage = f"{last.standing.rollout.at} {gated.word}"
+    return stage, f"gate: {gated.word}: {gated.reason}" + (f"; missing: {gated.missing}" if gated.missing else "")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, cast
 
 from rich.console import Group, RenderableType
@@ -154,5 +154,5 @@ def _row(seen: Seen) -> Sequence[str]:
     if at is not None:
         there = seen.stages[at].spec
         where = f"{at + 1}/{stages} {there.environment} {share(there.weight)}"
-    since = f"{last.at.astimezone():%Y-%m-%d %H:%M}"
+    since = f"{last.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     return escape(seen.name), state_text(seen.state), escape(where), since, escape(last.by)

@@ -14,6 +14,8 @@ from trimtab.hosts.setting import changed, configured
 from trimtab.hosts.ssh import Refused, Trouble
 from trimtab.policy.rollout_spec import FileKind, FileSpec, HostGroup
 
+# In place of a digest: no content is known from which the one before can be put back whole.
+BROKEN = ""
 # Gives what else is set in a terminal's file so that its users cannot choose another model than this.
 Lock: TypeAlias = Callable[[str], Mapping[str, Json]]
 
@@ -119,7 +121,9 @@ def whole(first: Sequence[FileChange], then: Sequence[FileChange]) -> tuple[File
             begun[change.path] = change
         else:
             values, wrote = {**change.values, **was.values}, {**was.wrote, **change.wrote}
-            begun[change.path] = replace(was, after=change.after, values=values, wrote=wrote)
+            # Where somebody else wrote in between, the content before is not what is to come back, but the keys are.
+            after = change.after if change.before in {was.before, was.after} else BROKEN
+            begun[change.path] = replace(was, after=after, values=values, wrote=wrote)
     return tuple(begun.values())
 
 

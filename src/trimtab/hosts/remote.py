@@ -19,6 +19,8 @@ from trimtab.policy.rollout_spec import HealthSpec, HostGroup
 ABSENT = "absent"
 _CHANGED, _NO_VERSION, _LOCK_LOST, _TIMED_OUT = 3, 4, 5, 124
 _FRESH_MODE = "644"
+# Of a sender who is gone no more is waited for; shorter than another swap of the file waits for its turn.
+_SENT_WITHIN_S = 20.0
 # What a command takes besides the time that is given to it there.
 _BESIDES_S = 15.0
 
@@ -87,7 +89,7 @@ class Remote:
             token = await self.guard.token() if self.guard else ""
             if not isinstance(token, str):
                 return token
-            words = (how, path, before, after, _FRESH_MODE, token, f"{self.ssh.timeout:g}")
+            words = (how, path, before, after, _FRESH_MODE, token, f"{min(self.ssh.timeout, _SENT_WITHIN_S):g}")
             came = await self.ssh.run(script("swap"), *words, stdin=content)
             if isinstance(came, Unreachable) or came.code != _LOCK_LOST or self.guard is None:
                 break

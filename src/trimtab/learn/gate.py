@@ -55,6 +55,7 @@ class Now:
     """What a look knows besides the runs with an outcome.
 
     `held`: since when the hold counts (None: it has not begun). `drawn`: runs of the old and of the new map that were accepted.
+    `behind`: runs that ended and wait for a pending one before them.
     """
 
     now: datetime
@@ -63,6 +64,7 @@ class Now:
     pending: Sequence[Pending] = ()
     drawn: tuple[int, int] = (0, 0)
     alarms: Sequence[str] = ()
+    behind: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,7 @@ class StageGate:
             fewest = min(self.runs.runs) if self.runs.beside else self.runs.runs[1]
             pace = words.Pace(counted, self.runs.runs[1], rate, seen.now, FEWEST - fewest)
             parts.append(words.not_shown(open_, pace, self._level, self.stage.environment))
+        parts += [words.behind(seen.behind)] if seen.behind and parts else []
         return "; ".join(parts)
 
     def _evidence(self, rows: Sequence[Row], seen: Now, hangs: int) -> Mapping[str, Json]:
@@ -218,6 +221,7 @@ class StageGate:
                 "control": self.runs.runs[0] if self.runs.beside else len(self.history),
                 "treatment": self.runs.runs[1],
                 "pending": len(seen.pending),
+                "behind": seen.behind,
                 "hanging": hangs,
             },
             "alpha": {
@@ -248,7 +252,7 @@ def gate(
     """
     stage = StageGate(spec, place, baseline)
     stage.add(cohort.counted)
-    return stage.look(Now(now, entered, held or entered, cohort.pending, drawn(cohort), alarms))
+    return stage.look(Now(now, entered, held or entered, cohort.pending, drawn(cohort), alarms, cohort.behind))
 
 
 def drawn(cohort: Cohort) -> tuple[int, int]:

@@ -71,6 +71,11 @@ def no_traffic(stage: StageSpec, seen: Now) -> str:
     return f"no traffic: no run came to {stage.environment!r} since {seen.entered:%Y-%m-%d %H:%M %Z}"
 
 
+def behind(runs: int) -> str:
+    """Say that runs which ended are not counted yet: the bets need them in the order of their assignment."""
+    return f"{runs:,} {'run that has' if runs == 1 else 'runs that have'} ended {'waits' if runs == 1 else 'wait'} for one that was accepted before"
+
+
 def mixed(drawn: tuple[int, int], weight: float, e_value: float) -> str:
     """Say that the arms did not get their shares."""
     share = drawn[1] / sum(drawn)
@@ -88,7 +93,9 @@ def not_shown(rows: Sequence[Row], pace: Pace, level: float, environment: str) -
         return (
             f"an outcome of {pace.least} more {'run' if pace.least == 1 else 'runs'}: of fewer than 30 nothing is shown"
         )
-    parts = [_open(row, level, environment) for row in rows]
+    never = [row for row in rows if row.before and row.effect and row.stays is None and row.alike is None]
+    parts = [_open(row, level) for row in rows if row not in never]
+    parts += [_never(never, environment)] if never else []
     stays, alike = _most([row.stays for row in rows]), _most([row.alike for row in rows])
     most = min((found for found in (stays, alike) if found), default=None)
     if most is None:
@@ -114,7 +121,7 @@ def _until(more: int, pace: Pace) -> str:
     return f", at the present {pace.rate * 86400:,.0f} a day until {at:%Y-%m-%d %H:%M %Z}"
 
 
-def _open(row: Row, level: float, environment: str) -> str:
+def _open(row: Row, level: float) -> str:
     name = row.asked.metric.name
     if row.unknown:
         return f"{name} is not known of {row.unknown:,} {'run' if row.unknown == 1 else 'runs'}"
@@ -125,9 +132,16 @@ def _open(row: Row, level: float, environment: str) -> str:
     if row.stays is not None or row.alike is not None:
         still = f"{_bare(end, row)}{_unit(row)} ({100 * (1 - level):.4g} % sure)" if isfinite(end) else "anything"
         return f"{name} may still be {still}, at most {limit} is allowed"
-    if row.before:
-        return f"{name} cannot be shown to stay within {limit}: {row.before:,} runs before leave more open than that, the drift of {environment!r} by itself included; a stage below 100 % could show it, or promote it by hand"
     return f"{name} cannot be shown to stay within {limit} by a thousand times as many runs"
+
+
+def _never(rows: Sequence[Row], environment: str) -> str:
+    """Say that the runs before are what leaves it open, which no runs of the stage can mend."""
+    names = " and ".join(f"{row.asked.metric.name} ({_bare(row.limit, row)}{_unit(row)})" for row in rows)
+    return (
+        f"no number of runs shows that {names} stay within their limits: {rows[0].before:,} runs before leave more open than that, "
+        f"the drift of {environment!r} by itself included; a stage below 100 % could show it, or promote it by hand"
+    )
 
 
 def span(length: timedelta) -> str:

@@ -11,15 +11,17 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from trimtab.core.records import RolloutFact
 from trimtab.core.values import Json
-from trimtab.learn.rollout import ACTIVE, ENDED, Event, from_json
+from trimtab.learn.rollout import ACTIVE, ENDED, Event, Refused, from_json
 from trimtab.policy.rollout_spec import StageSpec
 from trimtab.policy.spec import Policy
 from trimtab.rollouts.fleet import FleetResult, HostNews, apply_stage, hosts_of, restore_all, to_restore
+from trimtab.rollouts.fleet_check import Checked, check_stage
 from trimtab.rollouts.gate import Gates
 from trimtab.rollouts.moves import Standing, find, move_rollout, newest
 
@@ -59,27 +61,60 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """Look at the hosts of the stage it is at: they have to be as the rollout left them, and healthy."""
+
+    stage: StageSpec
+
+
+@dataclass(frozen=True, slots=True)
 class Restore:
     """Take back what was done to hosts."""
 
 
-Step: TypeAlias = Move | Change | Restore | None
+Step: TypeAlias = Move | Change | Look | Restore | None
 
 
-def next_step(standing: Standing, gated: Gated | None, *, reaches: bool, to_take_back: bool) -> Step:
-    """Decide what is to be done. `reaches`: its stage has hosts; `to_take_back`: some host may still be on the new map."""
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known beside the runs. `reaches`: its stage has hosts; `to_take_back`: some host may still be on the new map.
+
+    `checked`: what its hosts were like a moment ago (None: nobody looked); `check`: they are wanted to be looked at.
+    """
+
+    reaches: bool
+    to_take_back: bool
+    check: bool = False
+    checked: Checked | None = None
+
+
+def next_step(standing: Standing, gated: Gated | None, known: Known) -> Step:
+    """Decide what is to be done."""
     rollout = standing.rollout
     if rollout.at is None:
-        return Restore() if to_take_back and rollout.state in ENDED else None
-    match rollout.state, gated.word if gated else "hold":
-        case _, "fail" if gated:
-            return Move("fail", gated.reason, gated.evidence)
-        case "running", _:
-            return Change(standing.spec.stages[rollout.at]) if reaches else Move("entered", "", {})
-        case "holding", "pass" if gated:
+        return Restore() if known.to_take_back and rollout.state in ENDED else None
+    if gated is not None and gated.word == "fail":
+        return Move("fail", gated.reason, gated.evidence)
+    stage = standing.spec.stages[rollout.at]
+    match rollout.state:
+        case "running":
+            return Change(stage) if known.reaches else Move("entered", "", {})
+        case "holding" if known.reaches:
+            return _next_with_hosts(stage, gated, known)
+        case "holding" if gated is not None and gated.word == "pass":
             return Move("pass", gated.reason, gated.evidence)
         case _:
             return None
+
+
+def _next_with_hosts(stage: StageSpec, gated: Gated | None, known: Known) -> Step:
+    passes, checked = gated is not None and gated.word == "pass", known.checked
+    if checked is None:
+        return Look(stage) if passes or known.check else None
+    if checked.sick:
+        return Move("fail", f"a host of the stage is not as it should be: {checked.text}", checked.as_json())
+    # What is not known to be well does not pass.
+    return Move("pass", gated.reason, gated.evidence) if gated and passes and not checked.unknown else None
 
 
 async def look_after(
@@ -92,32 +127,35 @@ async def look_after(
     told: Callable[[HostNews], None],
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     gates: Gates | None = None,
+    check: bool = False,
 ) -> Round:
     """Do all that can be done now. `hosts`: whether this process may reach them; `told` hears what comes of each.
 
-    Who looks again and again keeps the `gates`, which then read only what is new.
+    Who looks again and again keeps the `gates`, which then read only what is new. `check`: look at the hosts of a stage that is holding,
+    which is always done before it passes.
 
     Raises UsageError where it was never started, ModuleNotFoundError where a gate needs the extra `learn`.
     """
     moved: list[RolloutFact] = []
     fleet: FleetResult | None = None
+    checked: Checked | None = None
     gates = gates or Gates(store)
     while True:
         standing = await asyncio.to_thread(find, store, name)
         gated = await asyncio.to_thread(gates.look, standing, now())
         last = standing.last
         taken = to_restore(store, name, last.attempt) if standing.rollout.state in ENDED else ()
-        step = next_step(standing, gated, reaches=_reaches(policy, standing), to_take_back=bool(taken))
+        step = next_step(standing, gated, Known(_reaches(policy, standing), bool(taken), check and hosts, checked))
+        move = partial(move_rollout, store, name, by=by, at=now(), seen=last.number)
         match step:
             case None:
-                return Round(standing, gated, tuple(moved), "", fleet)
+                return Round(standing, gated, tuple(moved), checked.text if checked else "", fleet)
             case Move(event, reason, evidence):
-                fact = move_rollout(
-                    store, name, event, by=by, at=now(), reason=reason, evidence=evidence, seen=last.number
-                )
-                moved += [fact] if isinstance(fact, RolloutFact) else []
-            case Change() | Restore() if not hosts:
+                moved += _made(move(event, reason=reason, evidence=evidence))
+            case Change() | Look() | Restore() if not hosts:
                 return Round(standing, gated, tuple(moved), _for_somebody(step, name), fleet)
+            case Look(stage):
+                checked = await check_stage(policy, stage, standing.after[stage.environment])
             case Change(stage):
                 wanted = standing.after[stage.environment]
                 good = _still_good(store, gates, standing, now)
@@ -125,16 +163,16 @@ async def look_after(
                 if fleet.stopped == "busy":
                     # Whoever holds the lock is at it; that is no fault of the rollout.
                     return Round(standing, gated, tuple(moved), fleet.why, fleet)
-                event: Event = "entered" if fleet.ok else "fail"
-                why = "" if fleet.ok else fleet.why
                 # Where somebody else moved it meanwhile (paused, aborted) that is answered in the next turn.
-                fact = move_rollout(
-                    store, name, event, by=by, at=now(), reason=why, evidence=fleet.as_json(), seen=last.number
-                )
-                moved += [fact] if isinstance(fact, RolloutFact) else []
+                event: Event = "entered" if fleet.ok else "fail"
+                moved += _made(move(event, reason="" if fleet.ok else fleet.why, evidence=fleet.as_json()))
             case Restore():
                 fleet = await restore_all(store, policy, name, last.attempt, by, told)
                 return Round(standing, gated, tuple(moved), "" if fleet.ok else fleet.why, fleet)
+
+
+def _made(came: RolloutFact | Refused | None) -> list[RolloutFact]:
+    return [came] if isinstance(came, RolloutFact) else []
 
 
 async def keep_looking(store: Path, policy: Policy) -> None:
@@ -172,8 +210,10 @@ def _still_good(store: Path, gates: Gates, standing: Standing, now: Callable[[],
     return still_good
 
 
-def _for_somebody(step: Change | Restore, name: str) -> str:
+def _for_somebody(step: Change | Look | Restore, name: str) -> str:
     match step:
+        case Look():
+            return f"its hosts are to be looked at before it passes: trimtab rollout resume {name}"
         case Change():
             return f"its hosts are to be changed: trimtab rollout resume {name}"
         case Restore():

@@ -87,7 +87,8 @@ class Gates:
             for r in kept.waiting
             if r.run_id not in kept.stood
         ]
-        seen = Now(now, entered, state.held, pending, (kept.drawn[0], kept.drawn[1]), _alarms(kept))
+        drawn = kept.drawn[0], kept.drawn[1]
+        seen = Now(now, entered, state.held, pending, drawn, _alarms(kept), len(kept.stood))
         return kept.gate.look(seen)
 
 

@@ -12,7 +12,7 @@ from trimtab.terminal.settings import Scope
 
 _OPEN: tuple[Scope, ...] = ("user", "project", "local", "flag")
 # Aliases that are no family of their own.
-_COMPOSED = frozenset({"best", "opusplan"})
+COMPOSED = frozenset({"best", "opusplan"})
 _SHORT = re.compile(r"[a-z]+-\d")
 
 
@@ -45,7 +45,7 @@ class Lists:
 
     def holds(self, name: str) -> bool:
         """Whether a name may be asked for: by what it is sent as, or as it stands on the list itself."""
-        listed = {plain(entry).lower() for entry in self.allowed or ()} & _COMPOSED
+        listed = {plain(entry).lower() for entry in self.allowed or ()} & COMPOSED
         sent = self.names.sent(name)
         return self.allows(sent) or (plain(name).lower() in listed and not self.denies(sent))
 
@@ -96,7 +96,7 @@ class Lists:
                 full = self.names.known.families.get(low) or self.names.sent(low)
             else:
                 full = f"claude-{low}" if _SHORT.match(low) and not low.startswith("claude-") else low
-            if not self._is_form_of_known(full) and (self.allows(full) or low in _COMPOSED) and not self.denies(full):
+            if not self._is_form_of_known(full) and (self.allows(full) or low in COMPOSED) and not self.denies(full):
                 return self.names.sent(full)
         return None
 

@@ -12,9 +12,9 @@ from typing import Any, cast
 from uuid import UUID
 
 from trimtab.terminal.agents import Agent, own_model
-from trimtab.terminal.allow import Lists
+from trimtab.terminal.allow import COMPOSED, Lists
 from trimtab.terminal.candidates import Candidate
-from trimtab.terminal.names import Names, family_of, undated
+from trimtab.terminal.names import Names, family_of, plain, undated
 
 _CHUNK = 256 * 1024
 _HEAD = 20
@@ -103,8 +103,15 @@ def _own(session: Session, lists: Lists) -> tuple[str, str]:
         return model, f"{names.known.version} does not know {session.model}"
     if names.known.retired.search(low) or (names.renames and _RENAMED.search(low)):
         return model, f"{model} is retired"
-    as_default = "default" in (lists.allowed or ()) and model == lists.default(names.family("opus"))
-    return model, "" if as_default or lists.allows(low) else f"{model} is not allowed"
+    return model, "" if lists.allows(low) or _stands_for(model, lists) else f"{model} is not allowed"
+
+
+def _stands_for(model: str, lists: Lists) -> bool:
+    """Whether a list lets a session go on with a model by a word that stands for it, and is of no family."""
+    names, listed = lists.names, {plain(entry).lower() for entry in lists.allowed or ()}
+    meant = {names.sent(word) for word in listed & COMPOSED}
+    meant |= {lists.default(names.family("opus"))} if "default" in listed else set()
+    return model in meant and not lists.denies(model)
 
 
 def _knows(names: Names, model: str) -> bool:

@@ -10,36 +10,32 @@ the process that made the bed, however that ends; names of namespaces whose proc
 
 from __future__ import annotations
 
-import errno
-import fcntl
-import json
 import os
 import shutil
-import signal
-import struct
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from tests.integration.hosts import service
+from tests.integration.hosts.host import Host, child_of, ip, kill, namespace_of, running
 from tests.integration.hosts.machine import OLD, PATH
 
 ROOT = Path(__file__).parents[3]
-HOSTS = {"staging-1": "10.77.0.11", "production-1": "10.77.0.21", "production-2": "10.77.0.22", "production-3": "10.77.0.23"}
+HOSTS = {
+    "staging-1": "10.77.0.11",
+    "production-1": "10.77.0.21",
+    "production-2": "10.77.0.22",
+    "production-3": "10.77.0.23",
+}
 BASTION = ("bastion", "10.77.0.9")
 OPERATOR, SECOND_OPERATOR = "10.77.0.1", "10.77.0.2"
 SIZE = "48m"
 PREFIX = "trimtab"
-# linux/fs.h
-FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_IMMUTABLE_FL = 0x80086601, 0x40086602, 0x10
 _SSH = """\
 Host *
   User root
@@ -59,46 +55,6 @@ PidFile none
 PrintMotd no
 SetEnv PATH={path}
 """
-_SYSTEMCTL = """\
-#!/bin/sh
-# Stands for systemd's: asks the supervisor of this host. Its answer is the exit code, then what is printed.
-verb= unit= asked=
-while [ $# -gt 0 ]; do
-  case $1 in
-    -p|--property) asked="$asked&property=$2"; shift ;;
-    --property=*) asked="$asked&property=${1#*=}" ;;
-    -p*) asked="$asked&property=${1#-p}" ;;
-    -*) ;;
-    *) if [ -z "$verb" ]; then verb=$1; else unit=$1; fi ;;
-  esac
-  shift
-done
-said=$(curl -sS --unix-socket /run/supervisor.sock "http://supervisor/$verb?unit=$unit$asked") || exit 1
-code=${said%%
-*}
-text=${said#*
-}
-[ "$text" = "$code" ] || { [ "$code" = 0 ] && echo "$text"; [ "$code" = 0 ] || echo "$text" >&2; }
-exit "$code"
-"""
-# Stands in front of a program of the host while a test watches its steps: says that it is about to run, and waits where it is told to,
-# `cat` with the first bytes of what it copies already written.
-_STEP = """\
-#!/bin/sh
-steps=/run/faults/steps name=${0##*/} number=0
-[ ! -e "$steps/$name" ] || read -r number < "$steps/$name"
-number=$((number + 1))
-echo "$number" > "$steps/$name"
-echo "$name $number: $*" >> "$steps/log"
-if [ -e "$steps/stop-$name-$number" ]; then
-  if [ "$name$#" = cat0 ]; then /usr/bin/dd bs=1 count=200 status=none; fi
-  echo "$name $number: $*" > "$steps/here"
-  until [ -e "$steps/go" ] || [ ! -e "$steps" ]; do /usr/bin/sleep 0.01; done
-fi
-[ ! -x "/usr/bin/$name" ] || exec "/usr/bin/$name" "$@"
-exec "/bin/$name" "$@"
-"""
-STEPS = ("readlink", "stat", "mkdir", "cat", "sha256sum", "cp", "touch", "chmod", "chown", "sync", "find", "ln", "mv", "rm", "flock", "curl")
 _PASSWD = """\
 root:x:0:0:root:{home}:/bin/sh
 charter:x:990:990::/srv/charter:/usr/sbin/nologin
@@ -120,151 +76,8 @@ def missing() -> None:
         pytest.skip(f"root may not make namespaces here (CAP_SYS_ADMIN is missing): {tried.stderr.strip()}")
     lacking = [name for name in ("/usr/sbin/sshd", "ssh", "ssh-keygen", "curl") if not shutil.which(name)]
     if lacking:
-        pytest.fail(f"{', '.join(lacking)}: not installed; `apt-get install openssh-server openssh-client curl`", pytrace=False)
-
-
-@dataclass
-class Host:
-    """`process` is that of `unshare`; `first` the host's process 1 as this machine numbers it."""
-
-    name: str
-    address: str
-    namespace: str
-    process: subprocess.Popen[str]
-    first: int
-
-    def path(self, inside: str) -> Path:
-        """The host's file as this machine sees it, links of the host not followed."""
-        return Path(f"/proc/{self.first}/root", inside.lstrip("/"))
-
-    def do(self, *command: str, check: bool = True) -> str:
-        """Run a command on the host itself, without ssh."""
-        entered = ["nsenter", f"--target={self.first}", "--all", "--root", "--wd", "env", "-i", f"PATH={PATH}", "HOME=/root"]
-        done = subprocess.run([*entered, *command], capture_output=True, text=True, timeout=30, check=False)
-        assert not check or done.returncode == 0, f"{self.name}: {command}: {done.stdout}{done.stderr}"
-        return done.stdout
-
-    def ask(self) -> dict[str, str]:
-        """What the service there answers: role -> model; empty where it does not answer."""
-        return self._get("ask")
-
-    def _get(self, what: str) -> dict[str, str]:
-        return json.loads(self.do("curl", "-sS", "--max-time", "5", f"http://127.0.0.1:8080/{what}", check=False) or "{}")
-
-    def processes(self) -> list[int]:
-        """Everything that runs there but its supervisor."""
-        own = os.readlink(f"/proc/{self.first}/ns/pid")
-        return [pid for pid in running() if pid != self.first and namespace_of(pid, "pid") == own]
-
-    def sessions(self) -> list[int]:
-        """sshd's processes of who is logged in; the one that listens is not among them."""
-        return [pid for pid in self.processes() if (said := command_of(pid)).startswith("sshd: ") and "[listener]" not in said]
-
-    def kill_sshd(self, *, for_good: bool = False, commands: bool = False) -> None:
-        """Kill -9 all of sshd, or what it runs, too; the supervisor starts it again a moment later, or when the host is mended."""
-        if for_good:
-            self.fault("sshd")
-        for pid in self.processes():
-            if command_of(pid).startswith("sshd: ") or (commands and "hosts.machine" not in command_of(pid)):
-                kill(pid)
-
-    def restart(self) -> None:
-        self.do("systemctl", "restart", "charter.service")
-
-    def fault(self, name: str, what: str = "", *, when: str = "") -> None:
-        """Let something go wrong there (see service.py, machine.py); `when`: only where the settings contain it."""
-        self.path(f"/run/faults/{name}").write_text(f"{when}\n{what}")
-
-    def mend(self) -> None:
-        """End every fault; the cable is `join`'s."""
-        for frozen in (service.SETTINGS, service.ENV):
-            self.thaw(str(frozen))
-        for name in STEPS:
-            self.path(f"/opt/bin/{name}").unlink(missing_ok=True)
-        steps = self.path("/run/faults/steps")
-        if steps.exists():
-            self.go_on()
-            shutil.rmtree(steps)
-        for fault in self.path("/run/faults").iterdir():
-            fault.unlink()
-        self.path("/var/ballast").unlink(missing_ok=True)
-
-    def watch_steps(self, stop: str = "") -> None:
-        """Log every program that commands of others run there from now on (`steps`); wait at `stop`, "mv 2" being the second `mv`."""
-        steps = self.path("/run/faults/steps")
-        steps.mkdir()
-        if stop:
-            (steps / f"stop-{stop.replace(' ', '-')}").touch()
-        for name in STEPS:
-            program = self.path(f"/opt/bin/{name}")
-            program.write_text(_STEP)
-            program.chmod(0o755)
-
-    @property
-    def steps(self) -> list[str]:
-        return self.path("/run/faults/steps/log").read_text().splitlines()
-
-    @property
-    def waits(self) -> bool:
-        return self.path("/run/faults/steps/here").exists()
-
-    def go_on(self) -> None:
-        self.path("/run/faults/steps/go").touch()
-
-    def freeze(self, inside: str) -> None:
-        """Let nobody change a file, root not either: it is immutable, or, where this kernel has no such flag, its folder read-only."""
-        if not self._flag(inside, FS_IMMUTABLE_FL):
-            folder = str(Path(inside).parent)
-            self.do("mount", "--bind", folder, folder)
-            self.do("mount", "-o", "remount,ro,bind", folder)
-
-    def thaw(self, inside: str) -> None:
-        if self.path(inside).exists() and not self._flag(inside, 0):
-            self.do("umount", str(Path(inside).parent), check=False)
-
-    def _flag(self, inside: str, flag: int) -> bool:
-        with self.path(inside).open("rb") as file:
-            try:
-                kept = struct.unpack("l", fcntl.ioctl(file, FS_IOC_GETFLAGS, bytes(8)))[0] & ~FS_IMMUTABLE_FL
-                fcntl.ioctl(file, FS_IOC_SETFLAGS, struct.pack("l", kept | flag))
-            except OSError as error:
-                if error.errno not in {errno.ENOTTY, errno.EOPNOTSUPP}:
-                    raise
-                return False
-        return True
-
-    def fill(self, leave: int = 0) -> None:
-        """Fill the host's disk but for so many bytes."""
-        with self.path("/var/ballast").open("wb") as ballast:
-            disk = os.fstatvfs(ballast.fileno())
-            os.posix_fallocate(ballast.fileno(), 0, disk.f_bavail * disk.f_frsize - leave)
-
-    def cut(self) -> None:
-        """Pull the cable."""
-        ip("-n", self.namespace, "link", "set", "eth0", "down")
-
-    def join(self) -> None:
-        ip("-n", self.namespace, "link", "set", "eth0", "up")
-
-    def reset(self, models: Mapping[str, str], ballast: int = 0) -> None:
-        """As it was at first, with these models and `ballast` bytes more in its settings."""
-        self.mend()
-        self.join()
-        self.do("sh", "-c", "rm -rf /tmp/* /tmp/.[!.]* /run/trimtab* /root/.trimtab*", check=False)
-        service.install(self.path("/"), models, ballast)
-        self.restart()
-        until(lambda: any("[listener]" in command_of(pid) for pid in self.processes()), f"{self.name}: sshd")
-
-    def end(self) -> None:
-        if self.process.stdin:
-            self.process.stdin.close()
-        try:
-            self.process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            kill(self.first)
-            self.process.wait(timeout=5)
-        if self.process.stdout:
-            self.process.stdout.close()
+        hint = "apt-get install openssh-server openssh-client curl"
+        pytest.fail(f"not installed: {', '.join(lacking)}\nhint: {hint}", pytrace=False)
 
 
 @dataclass
@@ -433,56 +246,5 @@ def _seed(seed: Path, folder: Path, name: str, address: str) -> None:
     (seed / "etc/passwd").write_text(_PASSWD.format(home="/root"))
     (seed / "etc/group").write_text(_GROUP)
     (seed / "etc/shadow").write_text("root:*:19000:0:99999:7:::\n")
-    (seed / "opt/bin/systemctl").write_text(_SYSTEMCTL)
+    shutil.copy(Path(__file__).with_name("systemctl.sh"), seed / "opt/bin/systemctl")
     (seed / "opt/bin/systemctl").chmod(0o755)
-
-
-def ip(*arguments: str) -> str:
-    done = subprocess.run(["ip", *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"ip {' '.join(arguments)}: {done.stderr}"
-    return done.stdout
-
-
-def kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
-
-
-def running() -> list[int]:
-    return [int(found.name) for found in Path("/proc").iterdir() if found.name.isdecimal()]
-
-
-def namespace_of(pid: int, kind: str) -> str:
-    try:
-        return os.readlink(f"/proc/{pid}/ns/{kind}")
-    except OSError:
-        return ""
-
-
-def command_of(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-    except OSError:
-        return ""
-
-
-def child_of(parent: int) -> int:
-    return next(pid for pid in running() if parent_of(pid) == parent)
-
-
-def parent_of(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return 0
-
-
-def until(there: Callable[[], Any], what: str, seconds: float = 20) -> Any:
-    """Wait for something, looking often."""
-    end = time.monotonic() + seconds
-    while not (found := there()):
-        assert time.monotonic() < end, f"never came: {what}"
-        time.sleep(0.002)
-    return found

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from tests.integration.hosts import service
-from tests.integration.hosts.bed import Host, until
+from tests.integration.hosts.host import Host, until
 from tests.integration.hosts.trial import NAME, Trial
 
 START = ("rollout", "start", NAME, "--by", "ann", "--yes", "-w")
@@ -75,7 +75,8 @@ def disturbed(trial: Trial, host: Host, point: str, hit: Callable[[Host], None],
     maps = trial.maps()
     if said.returncode == 0 and not command:
         found.alone = True
-        found.wrong += trial.wrong(NEW_EVERYWHERE) if not host_is_sick(host) else []
+        host.mend()
+        found.wrong += trial.wrong(NEW_EVERYWHERE)
         return found
     found.wrong += [f"{name} runs {maps[name]} after a failure of {host.name}" for name in rest if maps[name] != "old"]
     found.wrong += trial.torn()
@@ -100,6 +101,9 @@ def killed(trial: Trial, point: str, *recover: str, power: bool = False, command
     found = Ended(said.returncode, wrong=trial.torn())
     if said.returncode != -9:
         found.wrong.append(f"was not killed at {point}: {said.stdout}{said.stderr}")
+    if not trial.store.exists() or not trial.rows("rollout"):
+        # It had not begun: whoever comes next begins.
+        recover = START
     said = trial.trimtab(*recover)
     found.alone = said.returncode == 0
     if power and not found.alone:
@@ -108,7 +112,7 @@ def killed(trial: Trial, point: str, *recover: str, power: bool = False, command
     found.wrong += strange(said.returncode, said.stdout + said.stderr)
     if said.returncode:
         found.wrong.append(f"killed at {point}, {recover[1]} left with {said.returncode}: {said.stdout}{said.stderr}")
-    found.wrong += trial.wrong(NEW_EVERYWHERE if recover[1] == "resume" else OLD_EVERYWHERE)
+    found.wrong += trial.wrong(NEW_EVERYWHERE if recover in {START, RESUME} else OLD_EVERYWHERE)
     return found
 
 
@@ -116,16 +120,10 @@ def strange(code: int, said: str) -> Iterator[str]:
     """An exit code that is none of ours, or an exception nobody expected."""
     if code not in {0, 1}:
         yield f"left with {code}: {said[-600:]}"
-    if "Traceback" in said or "hint: " not in said and code:
+    if "Traceback" in said or ("hint: " not in said and code):
         yield f"an error that helps nobody: {said[-600:]}"
-
-
-def host_is_sick(host: Host) -> bool:
-    """Whether its service cannot say which map it runs, as long as it is not mended."""
-    return any(host.path(f"/run/faults/{name}").exists() for name in ("model", "hang"))
 
 
 def programs(steps: list[str]) -> list[str]:
     """The calls of programs on a host that a rollout made there, each a point."""
     return [re.match(r"\S+ \d+", step)[0] for step in steps]  # type: ignore[index]
-

@@ -35,6 +35,7 @@ PATH = "/opt/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # What commands there need of the machine's own: libraries, and names of commands that are links (awk).
 SHARED_ETC = ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "nsswitch.conf", "localtime")
 DEVICES = ("null", "zero", "random", "urandom", "tty")
+FOLDERS = ("dev", "etc", "home", "opt", "proc", "root", "run/sshd", "run/faults", "srv", "tmp", "var/log", "var/lib")
 LINES = {"stdin": "0", "stdout": "1", "stderr": "2"}
 WAIT = 10.0
 
@@ -50,7 +51,7 @@ def enter(root: Path, seed: Path, size: str) -> None:
             (root / name).mkdir()
             mount("--rbind", str(own), str(root / name))
             mount("-o", "remount,ro,bind", str(root / name))
-    for name in ("dev", "etc", "home", "opt", "proc", "root", "run/sshd", "run/faults", "srv", "tmp", "var/log", "var/lib"):
+    for name in FOLDERS:
         (root / name).mkdir(parents=True)
     (root / "root").chmod(0o700)
     (root / "tmp").chmod(0o1777)
@@ -99,7 +100,8 @@ class Supervisor:
         with Server(SOCKET, asked(self)) as server, selectors.DefaultSelector() as ready:
             ready.register(server, selectors.EVENT_READ)
             ready.register(sys.stdin, selectors.EVENT_READ)
-            print("ready", flush=True)
+            sys.stdout.write("ready\n")
+            sys.stdout.flush()
             while True:
                 for key, _ in ready.select(timeout=0.05):
                     if key.fileobj is sys.stdin:

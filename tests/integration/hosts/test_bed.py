@@ -7,12 +7,19 @@ import signal
 import subprocess
 import sys
 
-from tests.integration.hosts.bed import HOSTS, ROOT, command_of, ip, remove_stale, running, until
+from tests.integration.hosts.bed import HOSTS, ROOT, remove_stale
+from tests.integration.hosts.host import command_of, ip, running, until
 from tests.integration.hosts.machine import OLD
 
 ASK = "curl -fsS http://127.0.0.1:8080/ask"
 # A bed in a process of its own, which tells that it stands and waits to be killed.
-STANDING = "import time; from tests.integration.hosts.bed import made\nwith made(): print('up', flush=True); time.sleep(60)"
+STANDING = """\
+import time
+from tests.integration.hosts.bed import made
+with made():
+    print("up", flush=True)
+    time.sleep(60)
+"""
 
 
 def test_every_host_is_reached_with_the_systems_ssh_by_the_names_of_the_users_config(bed):
@@ -53,7 +60,10 @@ def test_a_service_runs_what_its_settings_said_when_it_was_started(bed):
     settings = host.path("/etc/charter/settings.json")
     settings.write_text(settings.read_text().replace("haiku-4-5", "sonnet-4-6"))
     assert host.ask() == OLD
-    assert bed.run("ssh", "staging-1", "systemctl restart charter.service && systemctl is-active charter").stdout == "active\n"
+    assert (
+        bed.run("ssh", "staging-1", "systemctl restart charter.service && systemctl is-active charter").stdout
+        == "active\n"
+    )
     new = {**OLD, "orchestrator": "claude-sonnet-4-6", "pricing": "claude-sonnet-4-6"}
     assert host.ask() == new
     assert bed.run("ssh", "staging-1", "curl -fsS http://127.0.0.1:8080/last").stdout.count("claude-sonnet-4-6") == 2
@@ -61,7 +71,9 @@ def test_a_service_runs_what_its_settings_said_when_it_was_started(bed):
 
 
 def test_a_service_that_may_not_read_its_settings_does_not_start(bed):
-    done = bed.run("ssh", "staging-1", "chown root:root /etc/charter/settings.json && systemctl restart charter.service")
+    done = bed.run(
+        "ssh", "staging-1", "chown root:root /etc/charter/settings.json && systemctl restart charter.service"
+    )
     assert done.returncode == 1
     assert "Job for charter.service failed" in done.stderr
     assert bed.hosts["staging-1"].ask() == {}
@@ -69,7 +81,11 @@ def test_a_service_that_may_not_read_its_settings_does_not_start(bed):
 
 def test_what_goes_wrong_on_a_host_does_so_where_the_new_model_stands(bed):
     host = bed.hosts["staging-1"]
-    for name, command in (("model", ASK), ("health", "curl -fsS http://127.0.0.1:8080/health"), ("restart", "systemctl restart charter")):
+    for name, command in (
+        ("model", ASK),
+        ("health", "curl -fsS http://127.0.0.1:8080/health"),
+        ("restart", "systemctl restart charter"),
+    ):
         host.fault(name, "claude-other", when="sonnet")
         assert bed.run("ssh", "staging-1", command).returncode == 0
         host.fault(name, "claude-other", when="haiku")
@@ -81,7 +97,11 @@ def test_what_goes_wrong_on_a_host_does_so_where_the_new_model_stands(bed):
 def test_a_disk_is_full_but_for_what_is_left(bed):
     host = bed.hosts["staging-1"]
     host.fill(leave=64 << 10)
-    done = bed.run("ssh", "staging-1", "head -c 200000 /dev/zero > /etc/charter/big; stat -c %s /etc/charter/big; rm /etc/charter/big")
+    done = bed.run(
+        "ssh",
+        "staging-1",
+        "head -c 200000 /dev/zero > /etc/charter/big; stat -c %s /etc/charter/big; rm /etc/charter/big",
+    )
     assert "No space left on device" in done.stderr
     assert 0 < int(done.stdout) <= 64 << 10
 

@@ -6,7 +6,6 @@ A selection; `python bench/chaos/rollouts.py` does every fault at every step.
 from __future__ import annotations
 
 import pytest
-
 from tests.integration.hosts.faults import (
     ABORT,
     FAULTS,
@@ -20,7 +19,7 @@ from tests.integration.hosts.faults import (
     killed,
     strange,
 )
-from tests.integration.hosts.bed import until
+from tests.integration.hosts.host import until
 from tests.integration.hosts.trial import Trial
 
 LARGE = 3 << 20
@@ -76,9 +75,13 @@ def test_a_host_that_goes_away_while_it_is_taken_back_is_unknown_and_then_taken_
 
 
 @pytest.mark.parametrize(
-    "point", ["production-1 changed 1 noting", "production-2 ssh 6 asked", "production-2 restarting 1 noted"]
+    ("point", "recover"),
+    [
+        ("production-1 changed 1 noting", RESUME),
+        ("production-2 ssh 6 asked", ABORT),
+        ("production-2 restarting 1 noted", ABORT),
+    ],
 )
-@pytest.mark.parametrize("recover", [RESUME, ABORT])
 def test_an_operator_that_is_killed_is_gone_on_for_by_another(bed, tmp_path, point, recover):
     ended = killed(Trial(bed, tmp_path), point, *recover)
     assert ended.wrong == []

@@ -11,6 +11,7 @@ from tests.fakes.recorded_runs import HAIKU, SONNET, Call, Recorded, make_store
 from tests.integration.hosts import service
 from tests.integration.hosts.faults import ABORT, NEW_EVERYWHERE, OLD_EVERYWHERE, START, UNDO, strange
 from tests.integration.hosts.trial import NEW, POLICY, PRODUCTION, Trial
+
 from trimtab.core.usage import Usage
 from trimtab.engine.handin import hand_in
 from trimtab.journal.writer import SqliteFacts
@@ -45,17 +46,6 @@ def test_a_rollout_passes_host_by_host_and_one_command_takes_every_host_back(bed
     assert [host.name for host in bed.hosts.values() if host.sessions()] == []
 
 
-def test_a_file_of_many_versions_keeps_five_and_goes_back_to_the_first_byte(bed, tmp_path):
-    trial = Trial(bed, tmp_path)
-    for _ in range(2):
-        assert trial.trimtab(*START).returncode == 0
-        assert trial.trimtab(*UNDO).returncode == 0
-    assert trial.wrong(OLD_EVERYWHERE) == []
-    kept = bed.hosts["production-1"].path(f"{service.RELEASE}/.settings.json.trimtab")
-    assert kept.stat().st_mode & 0o777 == 0o700
-    assert len([path for path in kept.iterdir() if path.name[0].isdecimal()]) <= 5
-
-
 def test_a_guardrail_that_turns_bad_while_production_soaks_takes_every_host_back(bed, tmp_path):
     trial = Trial(bed, tmp_path, policy=BY_RUNS, more='soak = "3s"\n')
     serve(trial, 80)
@@ -83,7 +73,7 @@ def test_a_second_operator_is_refused_by_the_lock_on_the_host_and_told_who_is_th
     trial.go_on()
     first = trial.ended(process)
     assert first.returncode == 0, first.stdout + first.stderr
-    assert set(trial.maps()[host] for host in PRODUCTION) == {"new"}
+    assert {trial.maps()[host] for host in PRODUCTION} == {"new"}
 
 
 def test_an_abort_by_somebody_else_while_hosts_are_changed_ends_with_every_host_taken_back(bed, tmp_path):

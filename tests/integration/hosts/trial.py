@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import sqlite3
-import stat
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from tests.integration.hosts import service
-from tests.integration.hosts.bed import Bed, Host, until
+from tests.integration.hosts.bed import Bed
+from tests.integration.hosts.host import until
+from tests.integration.hosts.left import Entry, tree, wrong_files, wrong_numbers
 from tests.integration.hosts.machine import OLD
 from tests.integration.hosts.operator import LOG, STOP
 
@@ -61,41 +61,6 @@ keys = {{ orchestrator = "roles.orchestrator.model", pricing = "roles.pricing.mo
 path = "/etc/charter/worker.env"
 keys = {{ payment = "CHARTER_PAYMENT_MODEL" }}
 """
-# What a host's own folders hold; /proc, /dev, programs and logs apart.
-FOLDERS = ("etc", "srv", "opt", "root", "home", "tmp", "var", "run")
-APART = ("/var/log", "/var/ballast", "/var/lib/charter/last.json", "/run/faults", "/run/supervisor.sock", "/run/sshd")
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A file, folder or link of a host. `content`: bytes of a file, target of a link."""
-
-    kind: int
-    mode: int
-    owner: tuple[int, int]
-    content: bytes
-
-
-def tree(host: Host) -> dict[str, Entry]:
-    """Everything that is on a host."""
-    root = host.path("/")
-    return {path: entry for folder in FOLDERS for path, entry in _below(root, f"/{folder}")}
-
-
-def _below(root: Path, folder: str) -> Iterator[tuple[str, Entry]]:
-    for found in os.scandir(root / folder.lstrip("/")):
-        path = f"{folder}/{found.name}"
-        if path in APART:
-            continue
-        seen = found.stat(follow_symlinks=False)
-        content = b""
-        if found.is_symlink():
-            content = os.readlink(found.path).encode()
-        elif found.is_file():
-            content = Path(found.path).read_bytes()
-        yield path, Entry(stat.S_IFMT(seen.st_mode), stat.S_IMODE(seen.st_mode), (seen.st_uid, seen.st_gid), content)
-        if found.is_dir(follow_symlinks=False):
-            yield from _below(root, path)
 
 
 @dataclass
@@ -206,7 +171,9 @@ class Trial:
             for word, models in (("old", OLD), ("new", NEW))
         }
 
-    def wrong(self, allowed: Mapping[str, Collection[str]], touched: Mapping[str, Collection[str]] | None = None) -> list[str]:
+    def wrong(
+        self, allowed: Mapping[str, Collection[str]], touched: Mapping[str, Collection[str]] | None = None
+    ) -> list[str]:
         """What must not be: `allowed` is what each environment may run (one of them on all of its hosts).
 
         `touched`: paths that the test itself changed, by host.
@@ -216,49 +183,21 @@ class Trial:
         for environment, hosts in (("staging", STAGING), ("production", PRODUCTION)):
             there = {maps[host] for host in hosts}
             if len(there) != 1 or not there <= set(allowed[environment]):
-                found.append(f"{environment} runs {({host: maps[host] for host in hosts})}, not one of {allowed[environment]}")
+                runs = ", ".join(f"{host} {maps[host]}" for host in hosts)
+                found.append(f"{environment} runs {runs}, not {' or '.join(allowed[environment])} on all")
         for name, host in self.bed.hosts.items():
-            found += self._wrong_files(host, maps[name], (touched or {}).get(name, ()))
+            meant = self.texts.get(maps[name], {})
+            found += wrong_files(host, self.before[name], meant, (touched or {}).get(name, ()))
         return found + self.wrong_log()
-
-    def _wrong_files(self, host: Host, runs: str, touched: Collection[str]) -> list[str]:
-        before, after = self.before[host.name], tree(host)
-        found: list[str] = []
-        for path in sorted({*before, *after} - set(touched)):
-            was, now = before.get(path), after.get(path)
-            meant = self.texts.get(runs, {}).get(path)
-            if was is None:
-                found += [] if is_kept(path) else [f"{host.name}: {path} was left behind"]
-            elif now is None:
-                found.append(f"{host.name}: {path} is gone")
-            elif (was.kind, was.mode, was.owner) != (now.kind, now.mode, now.owner):
-                found.append(f"{host.name}: {path} is {now.mode:o} of {now.owner}, was {was.mode:o} of {was.owner}")
-            elif now.content != (meant if meant is not None else was.content):
-                found.append(f"{host.name}: {path} is neither as it was nor as it was meant, running {runs}")
-        return found
 
     def wrong_log(self) -> list[str]:
         """What is wrong with the audit log."""
         if not self.store.exists():
             return []
-        found: list[str] = []
-        for table, key in (("rollout", "name"), ("host_change", "host")):
-            lines: dict[str, list[dict[str, Any]]] = {}
-            for row in self.rows(table):
-                lines.setdefault(row[key], []).append(row)
-            for name, rows in lines.items():
-                first = rows[0]["number"]
-                if [row["number"] for row in rows] != list(range(first, first + len(rows))):
-                    found.append(f"{table} {name}: numbers {[row['number'] for row in rows]}")
-                if any(not row["by"] for row in rows):
-                    found.append(f"{table} {name}: a line says not by whom")
+        moves, lines = self.rows("rollout"), self.rows("host_change")
+        found = [*wrong_numbers("rollout", "name", moves), *wrong_numbers("host_change", "host", lines)]
         found += [f"host_change {host}: a change has no end" for host in self.unproved()]
         said = json.loads(self.trimtab("audit", "--json", log="audit.log").stdout or "[]")
-        if len(said) != len(self.rows("rollout")) + len(self.rows("host_change")):
+        if len(said) != len(moves) + len(lines):
             found.append(f"`trimtab audit --json` has {len(said)} entries")
         return found
-
-
-def is_kept(path: str) -> bool:
-    """Whether it is one of the versions that are kept beside a file, their folder or its lock."""
-    return re.search(r"/\.[^/]+\.trimtab(/lock|/swap|/\d{6}-[0-9a-f]{64})?$", path) is not None

@@ -181,9 +181,9 @@ def summed(found: Sequence[tuple[Ran, ModelCallFact, str]]) -> Spent:
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(ran, max_size=4), st.lists(st.sampled_from(BY), max_size=3, unique=True), st.booleans(), st.none() | few,
-    st.none() | st.just("production"), st.randoms(use_true_random=False), st.integers(1, 3),
+    st.none() | st.just("production"), st.randoms(use_true_random=False), st.integers(1, 3), st.sampled_from([7, 10**4]),
 )  # fmt: skip
-def test_a_report_is_the_sum_of_its_calls_to_the_last_digit(runs, by, real, since, environment, dice, at_once):  # noqa: PLR0917
+def test_a_report_is_the_sum_of_its_calls_to_the_last_digit(runs, by, real, since, environment, dice, at_once, written_at):  # noqa: PLR0917
     found = written(runs, "a")
     facts = [fact for run in runs for fact in run.facts]
     # Facts of one class keep their order; a journal may get the classes in any.
@@ -194,9 +194,11 @@ def test_a_report_is_the_sum_of_its_calls_to_the_last_digit(runs, by, real, sinc
         patched.setattr("os.cpu_count", lambda: at_once)
         store = Path(folder) / "t.db"
         with closing(sqlite3.connect(store, isolation_level=None)) as connection:
-            SqliteFacts().migrate(connection)
+            # Some stores were written before runs were told by numbers.
+            migrate(connection, [m for m in shipped() if m.number <= written_at])
             for kind in kinds:
                 SqliteFacts().write(connection, [fact for fact in facts if type(fact) is kind])
+            SqliteFacts().migrate(connection)
         period = Period() if since is None else Period((AT + timedelta(days=since)).date())
         with Journal(store) as journal:
             told = journal.costs(by, period=period, environment=environment)[0 if real else 1]

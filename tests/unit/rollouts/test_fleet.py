@@ -281,6 +281,19 @@ async def test_what_somebody_changed_meanwhile_stays_and_only_our_keys_are_put_b
     assert runs(hosts, *ALL) == [OLD_ID] * 3
 
 
+async def test_what_drifted_between_two_stages_is_written_again_and_the_first_state_is_put_back(hosts, store):
+    await apply(store, apps(), stage=StageSpec("production", 0.3))
+    path = hosts.folder("p1") / "etc/settings.json"
+    theirs = {"orchestrator": "claude-opus-5-5", "payment": OLD_ID, "theirs": True}
+    path.write_text(json.dumps(theirs))
+    assert (await apply(store, apps())).ok
+    assert runs(hosts, *ALL) == [NEW_ID] * 3
+    assert hosts.configured("p1") == {**theirs, "orchestrator": NEW_ID}
+    assert (await restore(store, apps())).ok
+    assert hosts.configured("p1") == {**theirs, "orchestrator": OLD_ID}
+    assert runs(hosts, *ALL) == [OLD_ID] * 3
+
+
 async def test_a_file_that_was_not_there_is_taken_away_again(hosts, store):
     files = (FileSpec("settings", "/HOST/etc/models.env", "env", {"orchestrator": "MODEL"}),)
     prove = f"cd /HOST/etc; if [ -e models.env ]; then . ./models.env; else MODEL={OLD_ID}; fi; echo $MODEL"

@@ -43,26 +43,26 @@ stages = [
 guardrails = { tokens_per_success = "+10%" }
 """)
 ANSWERED = ModelCallFact(
-    "",
-    "plan/1",
-    "orchestrator",
-    None,
-    1,
-    HAIKU,
-    "claude-haiku-4-5",
-    None,
-    1000,
-    100,
-    0,
-    0,
-    0,
-    "end_turn",
-    "",
-    "",
-    9.0,
-    Decimal("0.1"),
-    False,
-    NOON,  # fmt: skip
+    run_id="",
+    step="plan/1",
+    role="orchestrator",
+    subtask=None,
+    attempt=1,
+    requested_model=HAIKU,
+    response_model="claude-haiku-4-5",
+    response_id=None,
+    input_tokens=1000,
+    output_tokens=100,
+    cache_read_tokens=0,
+    cache_write_5m_tokens=0,
+    cache_write_1h_tokens=0,
+    stop_reason="end_turn",
+    error_class="",
+    error="",
+    latency_ms=9.0,
+    cost=Decimal("0.1"),
+    simulated=False,
+    at=NOON,
 )
 
 
@@ -132,7 +132,24 @@ def ended(run_id: str, at: datetime, *, treated: bool, success: bool = True, tok
         ANSWERED, run_id=run_id, requested_model=model, response_model=model.partition(":")[2], input_tokens=tokens
     )
     status = Status.COMPLETED if success else Status.FAILED
-    return [call, OutcomeFact(run_id, 0, True, status, None, "", "", success, success, 0, at)]
+    return [call, stood(run_id, status, at)]
+
+
+def stood(run_id: str, status: Status, at: datetime = NOON) -> OutcomeFact:
+    final = status in (Status.COMPLETED, Status.FAILED)
+    return OutcomeFact(
+        run_id=run_id,
+        number=0,
+        final=final,
+        status=status,
+        value=None,
+        error="",
+        reason="",
+        first_plan_faultless=True,
+        intended_end=status.intended,
+        replans=0,
+        at=at,
+    )
 
 
 @pytest.fixture
@@ -153,7 +170,7 @@ def test_a_stage_without_traffic_holds_and_says_so(store: Store):
     assert seen is not None
     assert (seen.word, seen.evidence["runs"]) == (
         "hold",
-        {"control": 0, "treatment": 0, "pending": 0, "hanging": 0},
+        {"control": 0, "treatment": 0, "pending": 0, "behind": 0, "hanging": 0},
     )
     assert seen.missing == "no traffic: no run came to 'production' since 2026-11-20 12:00 UTC"
 
@@ -213,8 +230,7 @@ def test_an_answer_of_another_model_on_the_new_map_fails_it_at_once_and_on_the_o
 
 def test_a_cap_that_stops_a_run_on_the_new_map_fails_it(store: Store):
     run_id = next(r for r, treated in iter(lambda: store.accept(NOON), None) if treated)
-    paused = OutcomeFact(run_id, 0, False, Status.PAUSED_BUDGET, None, "", "budgets.production", True, False, 0, NOON)
-    store.write(paused)
+    store.write(stood(run_id, Status.PAUSED_BUDGET))
     seen = gate_of(store.path, standing(store), NOON + timedelta(hours=1))
     assert seen is not None
     assert seen.word == "fail"
@@ -225,10 +241,10 @@ def test_a_run_that_goes_on_after_it_was_counted_is_counted_anew(store: Store, m
     monkeypatch.setattr(asked_of, "_AGAIN_AFTER", 0.0)
     monkeypatch.setattr(asked_of, "_AGAIN_SHARE", 1e9)
     run_id, _ = store.accept(NOON)
-    store.write(OutcomeFact(run_id, 0, False, Status.AWAITING_APPROVAL, None, "", "", True, True, 0, NOON))
+    store.write(stood(run_id, Status.AWAITING_APPROVAL))
     kept, stands = Gates(store.path), standing(store)
     kept.look(stands, NOON + timedelta(hours=1))
-    store.write(OutcomeFact(run_id, 0, True, Status.FAILED, None, "", "", True, False, 0, NOON + timedelta(hours=1)))
+    store.write(stood(run_id, Status.FAILED, NOON + timedelta(hours=1)))
     kept.look(stands, NOON + timedelta(hours=2))
     again, whole = kept.look(stands, NOON + timedelta(hours=2)), store.from_scratch(stands, NOON + timedelta(hours=2))
     assert again is not None

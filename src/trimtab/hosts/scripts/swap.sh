@@ -38,14 +38,14 @@ tidy() {
 as_expected() {
   now=$(digest "$real")
   if [ "$now" = "$before" ]; then return 0; fi
-  if [ "$now" = "$after" ]; then echo already; exit 0; fi
+  if [ "$now" = "$after" ]; then exit 0; fi
   echo "$2: was changed by somebody else meanwhile" >&2; exit 3
 }
 
 (umask 022; mkdir -p -- "$folder")
 mkdir -p -- "$kept"
 exec 8>"$kept/swap"
-flock -w 30 8
+flock -w 30 8 || { echo "$2: another change of it is under way" >&2; exit 1; }
 if [ -n "$token" ]; then
   if flock -n "$kept/lock" true 8>&-; then echo "the lock was lost" >&2; exit 5; fi
   # On a full disk there may be no name of the holder, but the lock is held all the same.
