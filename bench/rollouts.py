@@ -227,7 +227,8 @@ class World:
         while (place := self.rollout.at) is not None and self.hour < (BEFORE + self.case.days) * 24:
             stage, state = self.spec.stages[place], self.rollout.stages[place]
             entered = state.entered or self.now
-            hours = range(self.hour, self.hour + (1 if self.now - entered < 2 * DAY else 4))
+            step = 1 if self.now - entered < 2 * DAY else 4
+            hours = range(self.hour, min(self.hour + step, (BEFORE + self.case.days) * 24))
             self.hour = hours.stop
             here, change = self.here[stage.environment], CHANGES[self.case.change]
             fresh, treated = runs_of(self.dice, hours, here, stage.weight, change)

@@ -26,6 +26,7 @@ from table import print_table
 from tests.integration.hosts.bed import Bed, made  # isort: skip - table.py puts it on the path
 from tests.integration.hosts.faults import (  # isort: skip
     ABORT,
+    ALL_KILLED,
     FAULTS,
     RESUME,
     START,
@@ -40,7 +41,7 @@ from tests.integration.hosts.trial import Trial  # isort: skip
 HOST = "production-2"
 LARGE = 1 << 20
 # What can go wrong while a program runs on a host; the other faults are of what happens between two commands.
-MIDWAY = ("sshd is killed", "sshd and all that it runs is killed", "the disk is full")
+MIDWAY = ("sshd is killed", ALL_KILLED, "the disk is full")
 HEADS = (
     "what goes wrong", "trials", "on one proved map", "torn files", "left-over files", "holes in the log",
     "needed a second command", "other trouble", "seconds a trial",

@@ -86,14 +86,14 @@ def test_the_store_lets_nobody_change_it(shop):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("nobody",), "unknown rollout, experiment or host 'nobody', expected one of 'dearer', "),
+        (("nobody",), "unknown rollout, experiment or host 'nobody', expected 'trial'"),
         (("--since", "soon"), "--since is 'soon', expected a date or a time\nhint: --since 2026-11-23, or 7d, 12h"),
         (("--limit", "0"), "Invalid value for '--limit'"),
         (("--store", "nowhere.db"), "'nowhere.db': no such store"),
     ],
 )
 def test_wrong_use_is_refused_with_what_to_do(shop, arguments, said):
-    shop.run("rollout", "start", "dearer", *BY)
+    shop.run("experiment", "start", "trial", "--by", "paul")
     refused = shop.run("audit", *arguments)
     assert refused.code == 2
     assert said in refused.err

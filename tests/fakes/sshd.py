@@ -32,6 +32,7 @@ ForceCommand {folder}/enter {root}/{address}
 """
 _ENTER = """\
 #!/bin/sh
+echo "what a .bashrc says"
 # The command as it was sent, with the folder of this host in the place of /HOST.
 exec /bin/sh -c "$(printf %s "$SSH_ORIGINAL_COMMAND" | sed "s#/HOST#$1#g")"
 """

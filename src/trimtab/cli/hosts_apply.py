@@ -10,10 +10,12 @@ import click
 
 from trimtab.cli import INTERRUPTED, NOT_FINE
 from trimtab.cli.hosts_ends import say_ends
+from trimtab.cli.hosts_rows import SETTLED
 from trimtab.cli.options import load_policy, policy_option, store_option
 from trimtab.cli.rollout_options import by_option, confirmed, yes_option
 
 if TYPE_CHECKING:
+    from trimtab.core.records import HostFact
     from trimtab.policy.spec import Policy
     from trimtab.rollouts.fleet import FleetResult
     from trimtab.rollouts.fleet_lines import Place
@@ -34,17 +36,20 @@ def apply(named: Sequence[str], by: str, yes: bool, policy_file: str, store: str
     """
     from trimtab.cli.hosts_named import at_store, places_of
     from trimtab.cli.hosts_preview import preview, print_previews
+    from trimtab.rollouts.fleet_lines import newest
     from trimtab.rollouts.fleet_status import read_hosts
 
     loaded = at_store(load_policy(policy_file), store)
     places = places_of(loaded, named)
+    lines = newest(loaded.store)
     again = f"trimtab hosts apply {' '.join(named)} --by {by}"
     standings = [
         s for s in asyncio.run(read_hosts(loaded, {group for group, _ in places})) if (s.group, s.host) in places
     ]
-    if lost := [standing for standing in standings if standing.why]:
-        for standing in lost:
-            click.echo(f"error: {standing.host} is unknown: {standing.why}", err=True)
+    if troubles := [
+        told for standing in standings if (told := _trouble(standing, lines.get((standing.group, standing.host))))
+    ]:
+        click.echo("\n".join(troubles), err=True)
         click.echo("nothing was changed", err=True)
         return NOT_FINE
     wanted = {(s.group, s.host): _wanted(s) for s in standings}
@@ -58,6 +63,16 @@ def apply(named: Sequence[str], by: str, yes: bool, policy_file: str, store: str
         click.echo(f"stopped; a host that was being changed is looked at first by: {again}", err=True)
         return INTERRUPTED
     return say_ends(done, "changed", again)
+
+
+def _trouble(standing: HostStanding, line: HostFact | None) -> str:
+    """Say why a host is not changed now."""
+    if standing.why:
+        return f"error: {standing.host} is unknown: {standing.why}"
+    if line and line.rollout and line.step not in SETTLED:
+        what = f"error: {standing.host}: rollout {line.rollout!r} is changing it, and stands at {line.step!r}"
+        return f"{what}\nhint: trimtab rollout resume {line.rollout}, or abort"
+    return ""
 
 
 def _wanted(standing: HostStanding) -> dict[str, str]:

@@ -10,6 +10,8 @@ from typing import Literal, TypeAlias
 from trimtab.rollouts.fleet_lines import Place
 from trimtab.rollouts.fleet_status import HostStanding, RoleStanding
 
+SETTLED = frozenset({None, "changed", "restored"})  # how the newest line of a host stands where nobody is at it
+
 State: TypeAlias = Literal["fine", "drift", "unknown"]
 
 
@@ -70,9 +72,9 @@ def _rows(standing: HostStanding, proved: datetime | None) -> Iterator[Row]:
 
 
 def _judged(standing: HostStanding, role: RoleStanding) -> tuple[State, str]:
+    # Being changed, or a change was cut short or came to nothing: what its files say is then no proof.
+    if standing.step not in SETTLED:
+        return "unknown", f"its last change stands at {standing.step!r}"
     if role.drift:
         return "drift", "" if role.configured else "nothing is configured"
-    # Its newest line says that a change was cut short or came to nothing: what its files say is then no proof.
-    if standing.step not in {None, "changed", "restored"}:
-        return "unknown", f"its last change stands at {standing.step!r}"
     return "fine", ""

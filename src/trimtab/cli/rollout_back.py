@@ -52,13 +52,15 @@ def take_back(
         )
     if migrate:
         click.echo(f"{put_on_old_models(store, standing, by=by)} runs in flight go on with the old models")
-    done = look_after(store, policy, name, teller(store, policy, name, seen, stay=False), by=by, stay=False)
+    again = f"trimtab rollout {event} {name} --by {by}"
+    telling = teller(store, policy, name, seen, stay=False)
+    done = look_after(store, policy, name, telling, again=again, by=by, stay=False)
     if done is None:
         return INTERRUPTED
-    return _say(left(store, policy, done.standing), done, name, event, by)
+    return _say(left(store, policy, done.standing), done, name, again)
 
 
-def _say(still: Left, done: Round, name: str, event: str, by: str) -> int:
+def _say(still: Left, done: Round, name: str, again: str) -> int:
     for _, host in still.gone:
         click.echo(f"warning: {host} is not in the policy any more: nobody knows what it runs", err=True)
     if not still.places:
@@ -68,7 +70,7 @@ def _say(still: Left, done: Round, name: str, event: str, by: str) -> int:
         click.echo(f"{name} is taken back: new runs get the old map{hosts}")
         return FINE
     click.echo(
-        f"error: not proved back: {still.hosts}; unknown is not fine\nhint: trimtab rollout {event} {name} --by {by}",
+        f"error: not proved back: {still.hosts}; unknown is not fine\nhint: {again}",
         err=True,
     )
     return NOT_FINE

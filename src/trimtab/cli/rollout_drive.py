@@ -28,14 +28,15 @@ def go_on(store: Path, policy: Policy, name: str, seen: int, *, by: str, stay: b
     `seen` is the number of the newest move that was told. Gives the exit code: fine where it goes on or has passed.
     """
     telling = teller(store, policy, name, seen, stay=stay)
-    last = look_after(store, policy, name, telling, by=by, stay=stay)
+    again = f"trimtab rollout resume {name} --by {by}"
+    last = look_after(store, policy, name, telling, again=again, by=by, stay=stay)
     if last is None:
         return INTERRUPTED
     state = last.standing.rollout.state
     if state in ENDED:
         return _say_ended(left(store, policy, last.standing), last, by)
     if last.waits:
-        click.echo(f"hint: trimtab rollout resume {name} --by {by}", err=True)
+        click.echo(f"hint: {again}", err=True)
         return NOT_FINE
     return FINE
 
@@ -52,9 +53,9 @@ def _say_ended(still: Left, last: Round, by: str) -> int:
 
 
 def look_after(
-    store: Path, policy: Policy, name: str, telling: Teller, *, by: str, stay: bool, hosts: bool = True
+    store: Path, policy: Policy, name: str, telling: Teller, *, again: str, by: str, stay: bool, hosts: bool = True
 ) -> Round | None:
-    """Look after a rollout, once or with `stay` until it has passed or ended. None: the person stopped it."""
+    """Look after a rollout, once or with `stay` until it has passed or ended. None: the person stopped it; `again` goes on."""
     try:
         with telling:
             return asyncio.run(_until(store, policy, name, telling, by=by, stay=stay, hosts=hosts))
@@ -62,7 +63,7 @@ def look_after(
         raise needs_extra(missing, "the gate") from missing
     except KeyboardInterrupt:
         what = "; a host that was being changed is looked at first when somebody goes on" if hosts else ""
-        click.echo(f"stopped looking; {name} stays as it is{what}\nhint: trimtab rollout resume {name}", err=True)
+        click.echo(f"stopped looking; {name} stays as it is{what}\nhint: {again}", err=True)
         return None
 
 

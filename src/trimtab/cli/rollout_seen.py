@@ -132,7 +132,7 @@ def look(store: Path, policy: Policy, name: str, now: datetime, gates: Gates | N
         stages=stages,
         wrong=tuple(_wrong(policy, standing, stages, gated, still)),
         notes=tuple(_notes(policy, standing, still)),
-        next=tuple(_next(name, standing, stages, still)),
+        next=tuple(_next(name, standing, stages, gated, still)),
     )
 
 
@@ -233,11 +233,19 @@ def _notes(policy: Policy, standing: Standing, still: Left) -> Iterator[str]:
         yield f"{policy.source} {kept}"
 
 
-def _next(name: str, standing: Standing, stages: Sequence[SeenStage], still: Left) -> Iterator[str]:
+def _next(
+    name: str, standing: Standing, stages: Sequence[SeenStage], gated: Gated | None, still: Left
+) -> Iterator[str]:
     state = standing.rollout.state
+    at = standing.rollout.at
+    reached = at is not None and any(
+        stage.hosts for stage in stages if stage.spec.environment == stages[at].spec.environment
+    )
+    # Hosts are changed, and looked at before their stage passes, only by somebody who may reach them.
+    waits = reached and (state == "running" or (state == "holding" and gated is not None and gated.word == "pass"))
     if still.places:
         yield f"trimtab rollout {'undo' if state == 'undone' else 'abort'} {name} --by WHO"
-    elif (state == "running" and stages[standing.rollout.at or 0].hosts) or state == "paused":
+    elif waits or state == "paused":
         yield f"trimtab rollout resume {name} --by WHO"
     elif state in ENDED:
         yield f"trimtab rollout start {name} --by WHO"

@@ -90,7 +90,8 @@ def _until_settled(store: Path, policy: Policy, name: str, *, as_json: bool) -> 
 
     last = find(store, name).last.number
     telling = teller(store, policy, name, last, stay=True, quiet=as_json)
-    done = look_after(store, policy, name, telling, by=AUTOMATIC, stay=True, hosts=False)
+    again = f"trimtab rollout status {name} -w"
+    done = look_after(store, policy, name, telling, again=again, by=AUTOMATIC, stay=True, hosts=False)
     now = datetime.now(UTC)
     seen = look(store, policy, name, now)
     show(seen, now, as_json=as_json)

@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeVar
 
 from trimtab.core.errors import UsageError
 from trimtab.hosts.answer import Answered, same
-from trimtab.hosts.plan import FileChange, Plan, was_absent
+from trimtab.hosts.plan import FileChange, Plan, refused, was_absent
 from trimtab.hosts.remote import ABSENT, Found, Remote, digest_of
 from trimtab.hosts.setting import restored
 from trimtab.hosts.ssh import Refused, Trouble, Unreachable
@@ -143,7 +143,8 @@ async def patiently(remote: Remote, work: Callable[[], Awaitable[T | Trouble]]) 
 
 async def _write(remote: Remote, plan: Plan) -> Trouble | None:
     for file, content in plan.files:
-        if trouble := await remote.swap("write", file.path, file.before, file.after, content):
+        # Who slept since the step was written down finds it taken back; a lock taken anew would let that be written over.
+        if trouble := await remote.swap("write", file.path, file.before, file.after, content, anew=False):
             return trouble
     return None
 
@@ -173,7 +174,7 @@ async def _put_back_keys(remote: Remote, file: FileChange, found: Found) -> Trou
     try:
         text = restored(found.text, file.kind, file.values, file.path, absent=was_absent(file))
     except UsageError as error:
-        return Refused(error.message)
+        return refused(error)
     except UnicodeDecodeError:
         return Refused(f"{file.path}: not UTF-8 text")
     if text is None:

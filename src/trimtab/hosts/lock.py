@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from secrets import token_hex
 
-from trimtab.hosts.ssh import Busy, Ran, Refused, Ssh, Trouble, Unreachable, script, shut
+from trimtab.hosts.ssh import BEGIN, Busy, Ran, Refused, Ssh, Trouble, Unreachable, script, shut
 
 # A dead operator's lock is free after this much silence; a live one is heard a few times within it.
 _SILENCE_S, _BEAT_S = 20.0, 5.0
@@ -46,6 +46,10 @@ class Guard:
             self._lock = taken
             return taken.token
 
+    def held(self) -> str | Trouble:
+        """Give what names the lock that was taken last, whether or not it has been lost since."""
+        return Refused("the lock was lost") if self._lock is None else self._lock.token
+
     async def release(self) -> None:
         """Give the lock back."""
         async with self._taking:
@@ -78,6 +82,8 @@ async def _take(ssh: Ssh, paths: tuple[str, ...], who: str) -> _Lock | Trouble:
     seconds = max(ssh.timeout, _TAKEN_WITHIN_S)
     try:
         async with asyncio.timeout(seconds):
+            with suppress(asyncio.IncompleteReadError):
+                await process.stdout.readuntil(BEGIN)
             line = (await process.stdout.readline()).decode(errors="replace").strip()
             if line == "held":
                 return _Lock(token, process, asyncio.create_task(_beat(process.stdin)))

@@ -90,7 +90,7 @@ async def see(remote: Remote) -> Seen | Trouble:
         try:
             models |= configured(file.text, spec, spec.path)
         except UsageError as error:
-            return Refused(error.message)
+            return refused(error)
         except UnicodeDecodeError:
             return Refused(f"{spec.path}: not UTF-8 text")
     return Seen(found, models)
@@ -104,7 +104,7 @@ def diff(specs: Sequence[FileSpec], seen: Seen, wanted: Mapping[str, str], lock:
         try:
             new = changed(file.text, spec, wanted, spec.path, lock)
         except UsageError as error:
-            return Refused(error.message)
+            return refused(error)
         content = new.text.encode()
         if not new.before or (content == file.content):
             continue
@@ -125,6 +125,11 @@ def whole(first: Sequence[FileChange], then: Sequence[FileChange]) -> tuple[File
             after = change.after if change.before in {was.before, was.after} else BROKEN
             begun[change.path] = replace(was, after=after, values=values, wrote=wrote)
     return tuple(begun.values())
+
+
+def refused(error: UsageError) -> Refused:
+    """Say in one line what is wrong with a file there, and what mends it."""
+    return Refused("; ".join(filter(None, (error.message, error.hint))))
 
 
 def was_absent(change: FileChange) -> bool:

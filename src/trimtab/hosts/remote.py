@@ -77,21 +77,30 @@ class Remote:
         kind, _, owner = head.decode(errors="replace").partition(" ")
         return Found(path, real.decode(errors="replace"), content if kind == "file" else None, owner)
 
-    async def swap(
-        self, how: Literal["write", "restore", "remove"], path: str, before: str, after: str, content: bytes = b""
+    async def swap(  # noqa: PLR0917 - what is said of a file, in the order in which the script takes it
+        self,
+        how: Literal["write", "restore", "remove"],
+        path: str,
+        before: str,
+        after: str,
+        content: bytes = b"",
+        *,
+        anew: bool = True,
     ) -> Trouble | None:
         """Give a file the content that has the digest `after`, if it has `before` now; `restore`: a version that is kept there.
+
+        anew: a lock that was lost may be taken anew. Else somebody may have gone on since this was decided, and it is refused.
 
         Gives None also where it was so already. None of the troubles but `Unreachable` leaves anything changed.
         """
         came: Came = Unreachable("")
         for _ in range(2):
-            token = await self.guard.token() if self.guard else ""
+            token = (await self.guard.token() if anew else self.guard.held()) if self.guard else ""
             if not isinstance(token, str):
                 return token
             words = (how, path, before, after, _FRESH_MODE, token, f"{min(self.ssh.timeout, _SENT_WITHIN_S):g}")
             came = await self.ssh.run(script("swap"), *words, stdin=content)
-            if isinstance(came, Unreachable) or came.code != _LOCK_LOST or self.guard is None:
+            if isinstance(came, Unreachable) or came.code != _LOCK_LOST or self.guard is None or not anew:
                 break
             await self.guard.release()
         if isinstance(came, Ran) and came.code == 0:

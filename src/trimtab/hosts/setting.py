@@ -124,7 +124,7 @@ def _told(where: str) -> Generator[None]:
     try:
         yield
     except (BadJsonError, BadTomlError, BadEnvError) as error:
-        raise UsageError(f"{where}: {error}", hint="mend that first; nothing was changed") from None
+        raise UsageError(f"{where}: {error}", hint="mend that first") from None
 
 
 def _dotted(key: str) -> KeyPath:

@@ -26,9 +26,10 @@ _GRACE_S = 0.5
 # A socket's path has at most 107 bytes, and ssh puts 17 behind it while it makes one.
 _LONGEST_SOCKET = 107 - 17
 _FAILED = 255
-# A shell that starts before the script and ends after it says how it ended: ssh itself also leaves with 255, and what a
-# restarted service inherits may keep the connection open for ever.
-_AROUND = 's=$1; shift; sh -c "$s" trimtab "$@"; printf "\\ntrimtab-exit %s\\n" "$?"'
+# A shell that starts before the script and ends after it says where it begins and how it ended: what a user's .bashrc prints comes
+# before, ssh itself also leaves with 255, and what a restarted service inherits may keep the connection open for ever.
+_AROUND = 'echo trimtab-begin; s=$1; shift; sh -c "$s" trimtab "$@"; printf "\\ntrimtab-exit %s\\n" "$?"'
+BEGIN = b"trimtab-begin\n"
 _END = re.compile(rb"\ntrimtab-exit (\d+)\n\Z")
 _OPTIONS = (
     *("BatchMode=yes", "ConnectTimeout=10", "ServerAliveInterval=5", "ServerAliveCountMax=3"),
@@ -115,7 +116,7 @@ class Ssh:
         finally:
             shut(process)
         if ended := _END.search(out):
-            return Ran(int(ended[1]), out[: ended.start()], err)
+            return Ran(int(ended[1]), out[: ended.start()].partition(BEGIN)[2], err)
         code = process.returncode
         if code is None or code < 0 or code == _FAILED:
             return Unreachable(Ran(_FAILED, b"", err).said if err.strip() else "the connection broke")

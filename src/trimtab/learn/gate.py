@@ -138,13 +138,18 @@ class StageGate:
         return pass_level(self.spec, self.place)
 
     def _hanging(self, seen: Now) -> int:
-        begun = [p.due - self.spec.deadline for p in seen.pending if p.arm == TREATMENT]
-        after = stuck_after(self.runs.latencies) if begun else None
-        return 0 if after is None else sum(seen.now - at > after for at in begun)
+        """Count the runs that hang on the new map, and not because all do: those beside them on the old one would hang as often."""
+        after = stuck_after(self.runs.latencies) if seen.pending else None
+        if after is None:
+            return 0
+        arms = [p.arm for p in seen.pending if seen.now - (p.due - self.spec.deadline) > after]
+        hangs, weight = arms.count(TREATMENT), min(self.stage.weight, 1.0)
+        return hangs if (len(arms) - hangs) * weight < hangs * (1 - weight) / 2 or not self.runs.beside else 0
 
     def _broken(self, hangs: int) -> list[str]:
         below = broken_below(*self.runs.usual)
-        failed = self.runs.runs[1] - self.runs.good
+        # Runs beside tell a broken map from a broken environment: there the bets see to what failed.
+        failed = 0 if self.runs.beside else self.runs.runs[1] - self.runs.good
         if broken(self.runs.good, failed + hangs, below) < _BROKEN:
             return []
         return [words.broken(self.runs.good, self.runs.runs[1], hangs, self.runs.usual)]

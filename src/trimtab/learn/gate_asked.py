@@ -16,8 +16,8 @@ from trimtab.learn.metrics import METRICS, Kind, Metric
 from trimtab.policy.experiment import Limit, read_limit
 from trimtab.policy.rollout_spec import RolloutSpec
 
-# What may be lost where nobody said: two points of success are two fifths of what is plainly worse (five), and can be shown in days, not
-# months, by a thousand runs a day; a twentieth of the tokens and a tenth of a latency are below what their users notice.
+# What may be lost where nobody said. Two points of success are two fifths of what is plainly worse (five), so that such a change is far
+# beyond them; less would take months of a thousand runs a day to show. A twentieth of the tokens and a tenth of a latency few would notice.
 UNSAID: Mapping[Kind, str] = {"share": "-0.02", "ratio": "+5%", "count": "+0.02", "quantile": "+10%"}
 _NOTHING = Limit(0.0, "")
 

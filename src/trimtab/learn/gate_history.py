@@ -9,7 +9,7 @@ rest, it may stray as far again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from math import exp, fsum, inf, isfinite, log, sqrt
@@ -26,12 +26,12 @@ Array: TypeAlias = NDArray[np.float64]
 FEWEST_BEFORE = 100
 SHORTEST = timedelta(days=3)
 _BLOCKS, _LEAST_BLOCK = 8, 5
-_NO_CHANCE = 3.0  # standard errors
+_NO_CHANCE = 2.5  # standard errors
 _BROKEN = 0.5  # of the usual success; no environment drifts so far, a broken map goes farther
 _UNKNOWN_USUAL = 0.4  # without a history: fewer successes than one in five are taken for broken
 _STUCK_AT_LEAST = timedelta(minutes=1)
-_STUCK, _STUCK_FROM = 10.0, 20  # times the usual longest, known of so many runs, of
-_LAST = 10_000
+_STUCK, _STUCK_FROM = 10.0, 20  # times the usual longest, known of so many runs
+LATENCIES = 10_000  # of the last runs are enough for that
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +141,9 @@ def broken(successes: int, failures: int, below: float) -> float:
     return fsum(exp(min(value, 600.0)) for value in logs) / len(logs)
 
 
-def stuck_after(latencies: Sequence[float]) -> timedelta | None:
+def stuck_after(latencies: Iterable[float]) -> timedelta | None:
     """Say how long a run may take before it hangs, going by runs on the old map; None: too few are known."""
-    known = np.array(latencies[-_LAST:], dtype=np.float64)
+    known = np.fromiter(latencies, dtype=np.float64)
     known = known[np.isfinite(known)]
     if known.size < _STUCK_FROM:
         return None

@@ -8,6 +8,7 @@ the history. What was taken in before is never looked at again, so that a look c
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,7 +19,7 @@ from trimtab.learn.checks import Array
 from trimtab.learn.gate_asked import Asked
 from trimtab.learn.gate_bets import BatchBet, Bools, OddsBatch, QuantileBatch, RatioBatch
 from trimtab.learn.gate_effect import Arm
-from trimtab.learn.gate_history import Past, past, too_little
+from trimtab.learn.gate_history import LATENCIES, Past, past, too_little
 from trimtab.learn.metrics import Outcome
 from trimtab.learn.mixture import Side
 from trimtab.policy.assign import TREATMENT
@@ -70,7 +71,7 @@ class StageRuns:
     history: Sequence[Outcome]
     too_little: str
     usual: list[int] = field(default_factory=lambda: [0, 0])  # runs on the old map: successes, all
-    latencies: list[float] = field(default_factory=list[float])  # of those
+    latencies: deque[float] = field(default_factory=lambda: deque[float](maxlen=LATENCIES))  # of the last of those
     runs: list[int] = field(default_factory=lambda: [0, 0])
     good: int = 0  # successes of the new map
     weight: float | None = None
@@ -126,7 +127,7 @@ class StageRuns:
     def _usual(self, outcomes: Sequence[Outcome]) -> None:
         self.usual[0] += sum(outcome.success for outcome in outcomes)
         self.usual[1] += len(outcomes)
-        self.latencies += [outcome.latency_s for outcome in outcomes]
+        self.latencies.extend(outcome.latency_s for outcome in outcomes)
 
     def _begin_again(self) -> None:
         self.changed_at = len(self.treated_at)

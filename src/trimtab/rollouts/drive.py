@@ -22,6 +22,7 @@ from trimtab.policy.rollout_spec import StageSpec
 from trimtab.policy.spec import Policy
 from trimtab.rollouts.fleet import FleetResult, HostNews, apply_stage, hosts_of, restore_all, to_restore
 from trimtab.rollouts.fleet_check import Checked, check_stage
+from trimtab.rollouts.fleet_lines import restored
 from trimtab.rollouts.gate import Gates
 from trimtab.rollouts.moves import Standing, find, move_rollout, newest
 
@@ -146,16 +147,17 @@ async def look_after(
         last = standing.last
         taken = to_restore(store, name, last.attempt) if standing.rollout.state in ENDED else ()
         step = next_step(standing, gated, Known(_reaches(policy, standing), bool(taken), check and hosts, checked))
-        move = partial(move_rollout, store, name, by=by, at=now(), seen=last.number)
+        move = partial(move_rollout, store, name, by=by, seen=last.number)
         match step:
             case None:
                 return Round(standing, gated, tuple(moved), checked.text if checked else "", fleet)
             case Move(event, reason, evidence):
-                moved += _made(move(event, reason=reason, evidence=evidence))
+                moved += _made(move(event, at=now(), reason=reason, evidence=evidence))
             case Change() | Look() | Restore() if not hosts:
                 return Round(standing, gated, tuple(moved), _for_somebody(step, name), fleet)
             case Look(stage):
-                checked = await check_stage(policy, stage, standing.after[stage.environment])
+                gone = restored(store, name, last.attempt)
+                checked = await check_stage(policy, stage, standing.after[stage.environment], gone)
             case Change(stage):
                 wanted = standing.after[stage.environment]
                 good = _still_good(store, gates, standing, now)
@@ -165,7 +167,8 @@ async def look_after(
                     return Round(standing, gated, tuple(moved), fleet.why, fleet)
                 # Where somebody else moved it meanwhile (paused, aborted) that is answered in the next turn.
                 event: Event = "entered" if fleet.ok else "fail"
-                moved += _made(move(event, reason="" if fleet.ok else fleet.why, evidence=fleet.as_json()))
+                why = "" if fleet.ok else fleet.why
+                moved += _made(move(event, at=now(), reason=why, evidence=fleet.as_json()))
             case Restore():
                 fleet = await restore_all(store, policy, name, last.attempt, by, told)
                 return Round(standing, gated, tuple(moved), "" if fleet.ok else fleet.why, fleet)

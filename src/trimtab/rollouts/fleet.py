@@ -27,7 +27,17 @@ from trimtab.rollouts.fleet_lines import STEPS, Place, Task, lines, past
 from trimtab.rollouts.fleet_told import FleetResult, HostEnd, HostNews, result
 from trimtab.terminal.edit_set import model_changes
 
-__all__ = ["STEPS", "FleetResult", "HostEnd", "HostNews", "apply_stage", "hosts_of", "restore_all", "to_restore"]
+__all__ = [
+    "STEPS",
+    "FleetResult",
+    "HostEnd",
+    "HostNews",
+    "apply_stage",
+    "concerning",
+    "hosts_of",
+    "restore_all",
+    "to_restore",
+]
 
 T = TypeVar("T")
 _AT_ONCE = 32
@@ -42,6 +52,15 @@ def hosts_of(policy: Policy, stage: StageSpec) -> tuple[Place, ...]:
     """
     groups = [group for group in policy.hosts.values() if group.environment == stage.environment]
     return tuple((group.name, host) for group in groups for host in group.addresses[: _share(stage.weight, group)])
+
+
+def concerning(group: HostGroup, wanted: Mapping[str, str]) -> dict[str, str]:
+    """Give what of `wanted` concerns the roles that are configured in a group; `default` is for those that nobody named."""
+    found: dict[str, str] = {}
+    for role in sorted(roles_of(group)):
+        model = wanted.get(role) or wanted.get("" if role == TERMINAL_ROLE else DEFAULT_ROLE)
+        found |= {role: model} if model else {}
+    return found
 
 
 def to_restore(store: Path, rollout: str, attempt: int) -> tuple[Place, ...]:
@@ -66,7 +85,7 @@ async def apply_stage(  # noqa: PLR0917 - what a stage is about, in the order in
     and while they soak), end it. What was changed before stays changed: `restore_all` takes it back. `told` hears of each step.
     """
     task = Task(store, rollout, attempt, stage.environment, by)
-    places = [place for place in hosts_of(policy, stage) if _of_group(policy.hosts[place[0]], wanted)]
+    places = [place for place in hosts_of(policy, stage) if concerning(policy.hosts[place[0]], wanted)]
     async with _members(task, policy, places, wanted, told) as members:
         if troubles := await _each(members, Member.secure):
             return _refused(members, troubles)
@@ -181,7 +200,7 @@ async def _members(
             ssh = connect(place[1], group.ssh, group.become, group.timeout.total_seconds())
             guard = Guard(ssh, tuple(spec.path for spec in group.files), task.who)
             facts = known.get(place, [])
-            there = _of_group(group, wanted) or (cast("Mapping[str, str]", facts[-1].wanted) if facts else {})
+            there = concerning(group, wanted) or (cast("Mapping[str, str]", facts[-1].wanted) if facts else {})
             made.append(Member(task, Remote(group, ssh, guard), there, facts, told))
         try:
             yield made
@@ -236,12 +255,3 @@ def _batches(policy: Policy, members: Sequence[Member]) -> list[list[Member]]:
 def _share(weight: float, group: HostGroup) -> int:
     # Weights come of per cents: what is left of a whole by rounding is no host.
     return ceil(round(weight * len(group.addresses), 9))
-
-
-def _of_group(group: HostGroup, wanted: Mapping[str, str]) -> dict[str, str]:
-    """Give what of `wanted` concerns the roles that are configured in a group; `default` is for those that nobody named."""
-    found: dict[str, str] = {}
-    for role in sorted(roles_of(group)):
-        model = wanted.get(role) or wanted.get("" if role == TERMINAL_ROLE else DEFAULT_ROLE)
-        found |= {role: model} if model else {}
-    return found

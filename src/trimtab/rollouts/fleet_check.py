@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from trimtab.core.values import Json
 from trimtab.hosts.change import health
-from trimtab.hosts.plan import Seen, roles_of, see
+from trimtab.hosts.plan import Seen, see
 from trimtab.hosts.remote import Remote
 from trimtab.hosts.setting import named
 from trimtab.hosts.ssh import Unreachable, connections
 from trimtab.policy.rollout_spec import StageSpec
 from trimtab.policy.spec import Policy
-from trimtab.rollouts.fleet import hosts_of
+from trimtab.rollouts.fleet import concerning, hosts_of
+from trimtab.rollouts.fleet_lines import Place
 
 _AT_ONCE = 16
 
@@ -36,8 +37,13 @@ class Checked:
         return {"sick": dict(self.sick), "unknown": dict(self.unknown)}
 
 
-async def check_stage(policy: Policy, stage: StageSpec, wanted: Mapping[str, str]) -> Checked:
-    """Look at every host of a stage; `wanted` maps roles to the full ids that the rollout brought there."""
+async def check_stage(
+    policy: Policy, stage: StageSpec, wanted: Mapping[str, str], restored: Collection[Place] = ()
+) -> Checked:
+    """Look at every host of a stage; `wanted` maps roles to the full ids that the rollout brought there.
+
+    restored: hosts that failed and were taken back, as many as may: they are not to run it.
+    """
     gate = asyncio.Semaphore(_AT_ONCE)
     async with connections() as connect:
 
@@ -47,7 +53,8 @@ async def check_stage(policy: Policy, stage: StageSpec, wanted: Mapping[str, str
                 remote = Remote(group, connect(host, group.ssh, group.become, group.timeout.total_seconds()))
                 return host, *await _wrong(remote, wanted)
 
-        found = await asyncio.gather(*(check(name, host) for name, host in hosts_of(policy, stage)))
+        places = [place for place in hosts_of(policy, stage) if place not in restored]
+        found = await asyncio.gather(*(check(name, host) for name, host in places))
     return Checked(
         {host: why for host, known, why in found if known and why},
         {host: why for host, known, why in found if not known},
@@ -61,9 +68,9 @@ async def _wrong(remote: Remote, wanted: Mapping[str, str]) -> tuple[bool, str]:
     if not isinstance(seen, Seen):
         return not isinstance(seen, Unreachable), seen.why
     specs = {role: spec for spec in group.files for role in spec.keys}
-    for role in sorted(roles_of(group) & wanted.keys()):
+    for role, model in concerning(group, wanted).items():
         configured = seen.configured.get(role)
-        if configured != named(wanted[role], specs[role]):
+        if configured != named(model, specs[role]):
             return True, f"{specs[role].path} says {configured or 'nothing'} for {role}, somebody changed it"
     trouble = await health(remote)
     return not isinstance(trouble, Unreachable), f"not healthy: {trouble.why}" if trouble else ""

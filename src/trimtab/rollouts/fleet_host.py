@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trimtab.core.records import HostFact
-from trimtab.hosts.change import Ended, Step, ask, change, health, prove, restore
+from trimtab.hosts.change import Ended, Step, ask, change, health, patiently, prove, restore
 from trimtab.hosts.plan import Lock, Plan, Seen, diff, see
 from trimtab.hosts.remote import Remote
 from trimtab.hosts.ssh import Refused, Trouble
@@ -79,6 +79,9 @@ class Member:
 
     async def change(self) -> HostEnd:
         """Bring the new map there; what fails is taken back."""
+        # The lock may have gone with a connection that broke while other hosts were changed.
+        if trouble := await patiently(self.remote, self.secure):
+            return await self.fail(trouble.why)
         before = self.past
         if before is not None and before.broken:
             return await self.restore("it failed before")
@@ -104,6 +107,9 @@ class Member:
         assert before
         self.wanted = {role: models[0] for role, models in before.was.items()}
         await self.note(Step("restoring", before.files, why=why))
+        # Where the connection broke the lock went with it, and somebody else may have begun: nothing is restarted under their hands.
+        if trouble := await patiently(self.remote, self.secure):
+            return await self._finish("unknown", Ended(why="; ".join(filter(None, (why, trouble.why)))))
         ended = await restore(self.remote, before.files, before.was, restart=before.restarted)
         reason = "; ".join(filter(None, (why, ended.why)))
         if not ended.ok:

@@ -137,6 +137,12 @@ def newest_by_rollout(store: Path) -> dict[Place, dict[str, HostFact]]:
     return found
 
 
+def restored(store: Path, rollout: str, attempt: int) -> frozenset[Place]:
+    """Give the hosts that an attempt took back: they failed, and so many may."""
+    known = lines(store, rollout, attempt)
+    return frozenset(place for place, facts in known.items() if facts[-1].step == "restored")
+
+
 def past(of_host: Sequence[HostFact]) -> Past | None:
     """Say what an attempt did to a host since it was last proved to be on its old map; None: it wrote nothing."""
     restored = max((n for n, fact in enumerate(of_host) if fact.step == "restored"), default=-1)

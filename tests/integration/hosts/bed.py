@@ -178,7 +178,8 @@ def remove_stale() -> None:
     """Remove what processes left behind that were killed before they could clean up."""
     for name in [line.split()[0] for line in ip("netns", "list").splitlines() if line.startswith(f"{PREFIX}-")]:
         if gone(name.split("-")[1]):
-            ip("netns", "delete", name)
+            # Another bed may be at it at the same time.
+            subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
     for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}-hosts-*"):
         if gone(left.name.split("-")[2]):
             shutil.rmtree(left, ignore_errors=True)

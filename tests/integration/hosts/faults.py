@@ -17,12 +17,14 @@ UNDO = ("rollout", "undo", NAME, "--by", "ben", "--yes")
 NEW_MODEL, OTHER_MODEL = "claude-sonnet-4-6", "claude-opus-4-8"
 OLD_EVERYWHERE = {"staging": ("old",), "production": ("old",)}
 NEW_EVERYWHERE = {"staging": ("new",), "production": ("new",)}
+ALL_KILLED = "sshd and all that it runs is killed"
+LOCKED = (f"{service.RELEASE}/.settings.json", f"{service.ENV.parent}/.{service.ENV.name}")
 
 # Each on one host. "with the new map": only while its settings name the new model, so that going back helps.
 FAULTS: dict[str, Callable[[Host], None]] = {
     "sshd is killed": lambda host: host.kill_sshd(),
     "sshd is killed for good": lambda host: host.kill_sshd(for_good=True),
-    "sshd and all that it runs is killed": lambda host: host.kill_sshd(commands=True),
+    ALL_KILLED: lambda host: host.kill_sshd(commands=True),
     "the cable is pulled": lambda host: host.cut(),
     "the disk is full": lambda host: host.fill(),
     "the disk is nearly full": lambda host: host.fill(leave=8 << 10),
@@ -86,7 +88,9 @@ def disturbed(trial: Trial, host: Host, point: str, hit: Callable[[Host], None],
     if not found.alone:
         said = until(lambda: (done := trial.trimtab(*ABORT)).returncode == 0 and done, "that it is taken back", 60)
         found.wrong += strange(said.returncode, said.stdout + said.stderr)
-    found.wrong += trial.wrong(OLD_EVERYWHERE)
+    # Where all was killed that it ran, nobody took the name of the lock's last holder away; it says nothing once the lock is free.
+    names = (f"{folder}.trimtab/holder" for folder in LOCKED) if hit is FAULTS[ALL_KILLED] else ()
+    found.wrong += trial.wrong(OLD_EVERYWHERE, touched={host.name: tuple(names)})
     return found
 
 

@@ -47,6 +47,13 @@ def test_whatever_goes_wrong_on_a_host_every_host_ends_on_one_proved_map(bed, tm
     assert ended.code == 1
 
 
+def test_hosts_that_are_changed_at_once_are_taken_back_with_the_one_that_fails(bed, tmp_path):
+    trial = Trial(bed, tmp_path, more="batch = 3\n")
+    ended = disturbed(trial, bed.hosts["production-2"], "production-2: mv 2", FAULTS["sshd is killed"])
+    assert ended.wrong == []
+    assert ended.code == 1
+
+
 @pytest.mark.parametrize("what", ["sshd is killed", "the disk is full"])
 def test_what_arrives_in_part_takes_no_place(bed, tmp_path, what):
     bed.reset(ballast=LARGE)

@@ -22,7 +22,7 @@ STAGED = POLICY.replace(
 )
 BY_RUNS = POLICY.replace(
     '{ environment = "production", hold = "0s", gate = "health" }', '{ environment = "production", hold = "1d" }'
-)
+).replace("stages = [", 'guardrails = { tokens_per_success = "+40%" }\nstages = [')
 
 
 def test_a_rollout_passes_host_by_host_and_one_command_takes_every_host_back(bed, tmp_path):
@@ -48,16 +48,16 @@ def test_a_rollout_passes_host_by_host_and_one_command_takes_every_host_back(bed
 
 def test_a_guardrail_that_turns_bad_while_production_soaks_takes_every_host_back(bed, tmp_path):
     trial = Trial(bed, tmp_path, policy=BY_RUNS, more='soak = "3s"\n')
-    serve(trial, 80)
+    serve(trial, 120)
     process = trial.waiting("production-2 soaking 1 noted", *START)
     assert trial.maps() == dict.fromkeys(bed.hosts, "new") | {"production-3": "old"}
-    serve(trial, 60, failing=True)
+    serve(trial, 120, dear=True)
     trial.go_on()
     said = trial.ended(process)
     assert said.returncode == 1
     assert "production-3: writing" not in said.stdout
     (failed,) = [row for row in trial.rows("rollout") if row["event"] == "fail"]
-    assert "the new map fails" in failed["reason"] or "goal" in failed["reason"] or "runs" in failed["reason"]
+    assert "tokens_per_success" in failed["reason"]
     assert trial.wrong(OLD_EVERYWHERE) == []
 
 
@@ -125,21 +125,25 @@ def test_what_runs_elsewhere_by_hand_is_not_taken_for_the_rollouts(bed, tmp_path
     assert trial.maps() == dict.fromkeys(bed.hosts, "old") | {"production-3": "new"}
 
 
-def serve(trial: Trial, count: int, *, failing: bool = False) -> None:
-    """Runs of production: before the rollout on the old map, or in its second stage on the new one, where they fail."""
+def serve(trial: Trial, count: int, *, dear: bool = False) -> None:
+    """Runs of production: before the rollout on the old map, or in its second stage on the new one, where they cost five times as much."""
     # The store of a worker: the engine's tables are in it, too.
     hand_in(trial.store, SqliteFacts(), lambda _: None)
-    arms = {"sonnet@1.2": ("treatment", 1.0, 1.0)} if failing else {}
     make_store(
         trial.store,
         [
             Recorded(
-                f"{'new' if failing else 'old'}-{n}",
-                datetime.now(UTC) - timedelta(milliseconds=count - n),
-                [Call("orchestrator", SONNET if failing else HAIKU, Usage(input=1000 + n % 7, output=100))],
-                success=not failing,
+                f"{'new' if dear else 'old'}-{n}",
+                datetime.now(UTC) - (count - n) * (timedelta(milliseconds=1) if dear else timedelta(hours=1)),
+                [
+                    Call(
+                        "orchestrator",
+                        SONNET if dear else HAIKU,
+                        Usage(input=(5000 if dear else 1000) + n % 7, output=100),
+                    )
+                ],
                 environment="production",
-                arms=arms,
+                arms={"sonnet@1.2": ("treatment", 1.0, 1.0)} if dear else {},
             )
             for n in range(count)
         ],

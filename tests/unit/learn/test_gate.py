@@ -357,6 +357,19 @@ def test_runs_that_hang_are_failures_before_their_deadline():
     assert ask([], STAGING, pending=old, **at).word == "hold"
 
 
+def test_where_runs_are_beside_a_broken_map_is_told_from_a_broken_environment():
+    usual = runs(400, 0.5)
+    down = runs(60, 0.5, success=(0.0, 0.0), seed=1)
+    assert ask([*usual, *down]).word == "hold"
+    assert ask([*usual, *runs(120, 0.5, success=(0.9, 0.0), seed=1)]).word == "fail"
+    hanging = [Pending(f"h{n}", "treatment", BEGIN + DAY) for n in range(20)]
+    beside = [Pending(f"c{n}", "control", BEGIN + DAY) for n in range(20)]
+    none_good = [replace(o, success=o.success and o.arm == "control") for o in usual[:60]]
+    assert ask(usual[:60], days=0.1, pending=[*hanging, *beside]).word == "hold"
+    assert ask(none_good[:20], days=0.1, pending=[*hanging, *beside]).evidence["runs"]["hanging"] == 0  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue, reportOptionalSubscript]
+    assert ask(usual[:60], days=0.1, pending=hanging).evidence["runs"]["hanging"] == 20  # pyright: ignore[reportArgumentType, reportCallIssue, reportIndexIssue, reportOptionalSubscript]
+
+
 def test_drift_is_nothing_where_there_is_none_and_what_it_is_where_days_stray():
     goal = asked(SPEC)[0]
     still = past(goal, history(20_000))

@@ -57,7 +57,7 @@ def test_nothing_is_told_before_three_days_are_known_or_of_a_few_runs():
 
 
 def test_a_factor_that_was_asked_for_moves_the_limit():
-    twice = even(days=14, changed=surge(2.2))
+    twice = even(days=14, changed=surge(2.6))
     assert is_told(twice)
     assert not is_told(twice, factor=6.0)
 

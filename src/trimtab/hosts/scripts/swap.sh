@@ -42,14 +42,19 @@ as_expected() {
   echo "$2: was changed by somebody else meanwhile" >&2; exit 3
 }
 
+as_locked() {
+  if [ -z "$token" ]; then return 0; fi
+  if flock -n "$kept/lock" true 8>&-; then echo "the lock was lost" >&2; exit 5; fi
+  # On a full disk there may be no name of the holder, but the lock is held all the same.
+  case $(readlink -- "$kept/holder" || :) in "$token "* | "") ;; *) echo "the lock was lost" >&2; exit 5 ;; esac
+}
+
 (umask 022; mkdir -p -- "$folder")
 mkdir -p -- "$kept"
 exec 8>"$kept/swap"
 flock -w 30 8 || { echo "$2: another change of it is under way" >&2; exit 1; }
 if [ -n "$token" ]; then
-  if flock -n "$kept/lock" true 8>&-; then echo "the lock was lost" >&2; exit 5; fi
-  # On a full disk there may be no name of the holder, but the lock is held all the same.
-  case $(readlink -- "$kept/holder" || :) in "$token "* | "") ;; *) echo "the lock was lost" >&2; exit 5 ;; esac
+  as_locked
   # Nobody else writes: what lies there was left by one that was killed.
   find "$folder" -maxdepth 1 -name ".$name.trimtab-new-*" -exec rm -f -- {} +
 fi
@@ -84,6 +89,8 @@ case $how in
     ;;
 esac
 
+# Content may have been long on its way, and somebody else may have gone on meanwhile.
+as_locked
 as_expected "$@"
 if [ "$before" = absent ]; then
   # A second name is given only where there is no such file yet.
