@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,6 +62,10 @@ def start(
 
 def _see_that_it_may_start(store: Path, policy: Policy, name: str) -> None:
     # Asked before anybody is asked to confirm; the start itself looks again.
+    try:
+        importlib.import_module("trimtab.learn.gate")
+    except ModuleNotFoundError as missing:
+        raise needs_extra(missing, "the gate of a stage") from missing
     from trimtab.cli.rollout_left import left
     from trimtab.learn.rollout import Refused, move
     from trimtab.rollouts.moves import read

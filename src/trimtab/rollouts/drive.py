@@ -29,7 +29,7 @@ from trimtab.rollouts.moves import Standing, find, move_rollout, newest
 if TYPE_CHECKING:
     from trimtab.learn.gate import Gated
 
-AUTOMATIC = "trimtab"
+AUTOMATIC = "trimtab"  # who made a move that a gate or a host decided
 _LOOK_EVERY = 2.0  # seconds; harm that is shown is answered within so many
 _log = logging.getLogger("trimtab.rollouts")
 
@@ -147,12 +147,13 @@ async def look_after(
         last = standing.last
         taken = to_restore(store, name, last.attempt) if standing.rollout.state in ENDED else ()
         step = next_step(standing, gated, Known(_reaches(policy, standing), bool(taken), check and hosts, checked))
-        move = partial(move_rollout, store, name, by=by, seen=last.number)
+        move = partial(move_rollout, store, name, seen=last.number)
         match step:
             case None:
                 return Round(standing, gated, tuple(moved), checked.text if checked else "", fleet)
             case Move(event, reason, evidence):
-                moved += _made(move(event, at=now(), reason=reason, evidence=evidence))
+                # What the runs or the hosts decided, nobody did.
+                moved += _made(move(event, by=AUTOMATIC, at=now(), reason=reason, evidence=evidence))
             case Change() | Look() | Restore() if not hosts:
                 return Round(standing, gated, tuple(moved), _for_somebody(step, name), fleet)
             case Look(stage):
@@ -167,8 +168,8 @@ async def look_after(
                     return Round(standing, gated, tuple(moved), fleet.why, fleet)
                 # Where somebody else moved it meanwhile (paused, aborted) that is answered in the next turn.
                 event: Event = "entered" if fleet.ok else "fail"
-                why = "" if fleet.ok else fleet.why
-                moved += _made(move(event, at=now(), reason=why, evidence=fleet.as_json()))
+                who, why = (by, "") if fleet.ok else (AUTOMATIC, fleet.why)
+                moved += _made(move(event, by=who, at=now(), reason=why, evidence=fleet.as_json()))
             case Restore():
                 fleet = await restore_all(store, policy, name, last.attempt, by, told)
                 return Round(standing, gated, tuple(moved), "" if fleet.ok else fleet.why, fleet)
@@ -186,6 +187,9 @@ async def keep_looking(store: Path, policy: Policy) -> None:
             active = [fact.name for fact in await asyncio.to_thread(newest, store) if _is_active(fact)]
             for name in active:
                 await look_after(store, policy, name, by=AUTOMATIC, hosts=False, told=lambda _: None, gates=gates)
+        except ModuleNotFoundError as missing:
+            _log.error("rollouts are not looked after: a gate needs %s; pip install 'trimtab[learn]'", missing.name)
+            return
         except Exception:  # noqa: BLE001 - a store that cannot be read now must not end the worker
             _log.exception("rollouts could not be looked after; tried again in %s s", _LOOK_EVERY)
         await asyncio.sleep(_LOOK_EVERY)

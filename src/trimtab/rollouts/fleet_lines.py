@@ -145,8 +145,8 @@ def restored(store: Path, rollout: str, attempt: int) -> frozenset[Place]:
 
 def past(of_host: Sequence[HostFact]) -> Past | None:
     """Say what an attempt did to a host since it was last proved to be on its old map; None: it wrote nothing."""
-    restored = max((n for n, fact in enumerate(of_host) if fact.step == "restored"), default=-1)
-    since = of_host[restored + 1 :]
+    back = max((n for n, fact in enumerate(of_host) if fact.step == "restored"), default=-1)
+    since = of_host[back + 1 :]
     if since and not since[0].rollout:
         # By themselves, each change is one of its own: what is taken back is the last.
         settled = [n for n, fact in enumerate(since) if fact.step == "changed"]

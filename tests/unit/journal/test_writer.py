@@ -24,10 +24,12 @@ from trimtab.core.records import (
     ExperimentFact,
     ExposureFact,
     Fact,
+    HostFact,
     ModelCallFact,
     OutcomeFact,
     PlanFact,
     ResumeFact,
+    RolloutFact,
     RunFact,
     RungFact,
     ScoreFact,
@@ -76,6 +78,10 @@ FACTS: list[Fact] = [
     DeliveryFact("spend_spike/local", 0, "open", "hook", 1, "failed", "status 500", AT),
     SpentFact("local", AT, 3, 0.5, 0.1, 300.0, 3e4, 1, 2, 0, 2, simulated=True),
     SettledFact("local", AT, 2, 1, 0.5, 300.0, 1),
+    RolloutFact(
+        "dearer", 0, 1, "start", [{"state": "running"}], {"local": 0.05}, {"goal": "asks"}, "olga", "why", {}, AT
+    ),
+    HostFact("app-1", 0, "dearer", 1, "prod", "local", "writing", {"payment": "p:big"}, [], {}, "olga", "", {}, AT),
 ]
 
 
@@ -168,6 +174,35 @@ def test_values_are_kept_as_the_schema_says(connection: sqlite3.Connection):
         ("spend_spike/local", 0, "open", "hook", 1, "failed", "status 500", at),
         ("local", at, 3, 0.5, 0.1, 300.0, 3e4, 1, 2, 0, 2, 1),
         ("local", at, 2, 1, 0.5, 300.0, 1),
+        (
+            "dearer",
+            0,
+            1,
+            "start",
+            '[{"state":"running"}]',
+            '{"local":0.05}',
+            '{"goal":"asks"}',
+            "olga",
+            "why",
+            "{}",
+            at,
+        ),
+        (
+            "app-1",
+            0,
+            "dearer",
+            1,
+            "prod",
+            "local",
+            "writing",
+            '{"payment":"p:big"}',
+            "[]",
+            "{}",
+            "olga",
+            "",
+            "{}",
+            at,
+        ),
     ]
 
 
