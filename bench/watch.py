@@ -28,8 +28,7 @@ from statistics import median
 import numpy as np
 from watch_ceiling import ceiling, told
 
-from trimtab.core.records import AlertFact, SettledFact
-from trimtab.core.watched import Spent, SpentHour, Watched
+from trimtab.core.watched import AlertFact, SettledFact, Spent, SpentHour, Watched
 from trimtab.learn.watch import moves
 from trimtab.learn.watch_burn import KEPT, blocks, drifts
 from trimtab.learn.watch_spike import Spending, spikes

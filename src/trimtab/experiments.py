@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from trimtab.core.errors import UsageError
-from trimtab.core.records import ExperimentFact
+from trimtab.core.moves import ExperimentFact
 from trimtab.engine.handin import hand_in
 from trimtab.journal import experiments, rollouts
 from trimtab.journal.newest import newest

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.fakes.recorded_runs import HAIKU, SONNET, Call, Recorded, make_store, now
 
-from trimtab.core.records import ExperimentFact
+from trimtab.core.moves import ExperimentFact
 from trimtab.core.usage import Usage
 from trimtab.policy.assign import draw
 from trimtab.policy.experiment import declared

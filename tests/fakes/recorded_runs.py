@@ -9,16 +9,9 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
+from trimtab.core.moves import ExperimentFact
 from trimtab.core.outcome import Status
-from trimtab.core.records import (
-    AssignmentFact,
-    ExperimentFact,
-    ExposureFact,
-    Fact,
-    ModelCallFact,
-    OutcomeFact,
-    RunFact,
-)
+from trimtab.core.records import AssignmentFact, ExposureFact, Fact, ModelCallFact, OutcomeFact, RunFact
 from trimtab.core.usage import Usage
 from trimtab.journal.writer import SqliteFacts
 from trimtab.models.catalogue import Catalogue

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.integration.booking import Booking, Order
 from tests.integration.trial import app_at, policy_at, serve, two_models
 from trimtab.core.messages import ModelAnswer, ModelCall, ToolReturned
-from trimtab.core.records import RolloutFact
+from trimtab.core.moves import RolloutFact
 from trimtab.rollouts.drive import keep_looking, look_after
 from trimtab.rollouts.migrate import migrate
 from trimtab.rollouts.moves import find, move_rollout, start_rollout

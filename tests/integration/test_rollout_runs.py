@@ -14,7 +14,7 @@ from tests.integration.booking import World, booking
 from tests.integration.trial import NOW, policy_at, serve, two_models
 from trimtab import App, experiments
 from trimtab.core.errors import PolicyError, UsageError
-from trimtab.core.records import RolloutFact
+from trimtab.core.moves import RolloutFact
 from trimtab.experiments import start_experiment
 from trimtab.learn.rollout import Event
 from trimtab.rollouts.moves import move_rollout, newest, start_rollout

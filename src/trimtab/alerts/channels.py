@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import assert_never
 
-from trimtab.core.records import AlertFact
 from trimtab.core.values import Json, digest, dumps
+from trimtab.core.watched import AlertFact
 from trimtab.policy.alerts_spec import ChannelSpec
 
 _LONGEST_REASON = 200

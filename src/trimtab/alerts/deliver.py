@@ -16,7 +16,7 @@ from typing import Any
 
 from trimtab.alerts.channels import message, send
 from trimtab.core.ports import Clock
-from trimtab.core.records import AlertFact, DeliveryFact
+from trimtab.core.watched import AlertFact, DeliveryFact
 from trimtab.engine.handin import hand_in
 from trimtab.journal import alerts
 from trimtab.journal.alerts import Undelivered

@@ -10,8 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
-from trimtab.core.records import SettledFact, SpentFact
-from trimtab.core.watched import Spent, SpentHour, Trouble, Used, Watched
+from trimtab.core.watched import SettledFact, Spent, SpentFact, SpentHour, Trouble, Used, Watched
 from trimtab.journal.balances import Balance
 from trimtab.journal.reader import Journal
 from trimtab.journal.watched import WatchedReader, environments, whole_hour

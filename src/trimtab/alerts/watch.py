@@ -13,8 +13,7 @@ from typing import Any
 from trimtab.alerts.deliver import Told, deliver, next_due
 from trimtab.alerts.reading import Reading
 from trimtab.core.ports import Clock
-from trimtab.core.records import AlertFact
-from trimtab.core.watched import Knowledge, Trouble, Watched
+from trimtab.core.watched import AlertFact, Knowledge, Trouble, Watched
 from trimtab.engine.handin import hand_in
 from trimtab.journal import alerts
 from trimtab.journal.reader import Journal

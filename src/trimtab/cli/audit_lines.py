@@ -14,7 +14,7 @@ from trimtab.cli.audit_evidence import in_short
 from trimtab.cli.hosts_preview import lines_back
 from trimtab.cli.rollout_words import answered_text, change_lines, plain, share
 from trimtab.cli.show import console
-from trimtab.core.records import ExperimentFact, HostFact, RolloutFact
+from trimtab.core.moves import ExperimentFact, HostFact, RolloutFact
 from trimtab.core.values import Json
 from trimtab.hosts.plan import file_change
 from trimtab.journal import experiments, rollouts

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from trimtab.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from trimtab.core.records import ExperimentFact
+    from trimtab.core.moves import ExperimentFact
     from trimtab.learn.measure import Measured
     from trimtab.policy.spec import ExperimentSpec
 

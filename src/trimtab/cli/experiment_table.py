@@ -15,7 +15,7 @@ from trimtab.policy.experiment import spec_of
 
 if TYPE_CHECKING:
     from trimtab.cli.experiment_found import Found
-    from trimtab.core.records import ExperimentFact
+    from trimtab.core.moves import ExperimentFact
     from trimtab.learn.measure import Measured, Readout
     from trimtab.policy.spec import ExperimentSpec, Policy, RoleSpec
 

@@ -15,7 +15,7 @@ from trimtab.cli.options import load_policy, policy_option, store_option
 from trimtab.cli.rollout_options import by_option, confirmed, yes_option
 
 if TYPE_CHECKING:
-    from trimtab.core.records import HostFact
+    from trimtab.core.moves import HostFact
     from trimtab.policy.spec import Policy
     from trimtab.rollouts.fleet import FleetResult
     from trimtab.rollouts.fleet_lines import Place

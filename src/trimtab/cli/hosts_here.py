@@ -10,7 +10,7 @@ from pathlib import Path
 from trimtab.cli.hosts_rows import Row, State
 from trimtab.cli.hosts_wanted import Wanted, wanted_of
 from trimtab.cli.rollout_words import plain
-from trimtab.core.records import ExperimentFact, RolloutFact
+from trimtab.core.moves import ExperimentFact, RolloutFact
 from trimtab.core.same_model import other_model
 from trimtab.journal.answers import LastAnswer, last_answers
 from trimtab.journal.newest import newest

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from trimtab.core.errors import PolicyError
-from trimtab.core.records import ExperimentFact, RolloutFact
+from trimtab.core.moves import ExperimentFact, RolloutFact
 from trimtab.policy.assign import InForce, in_force, running
 from trimtab.policy.resolve import resolve
 from trimtab.policy.rollout_kept import spec_of

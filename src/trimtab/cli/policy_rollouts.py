@@ -19,8 +19,8 @@ from trimtab.policy.rollout_kept import declared, spec_of
 from trimtab.policy.spec import DEFAULT_ENVIRONMENT, DEFAULT_ROLE, TERMINAL_ROLE
 
 if TYPE_CHECKING:
+    from trimtab.core.moves import ExperimentFact, RolloutFact
     from trimtab.core.pin import RoleChoice
-    from trimtab.core.records import ExperimentFact, RolloutFact
     from trimtab.learn.rollout import Rollout
     from trimtab.policy.resolve import Resolved
     from trimtab.policy.spec import Policy

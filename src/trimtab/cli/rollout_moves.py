@@ -15,7 +15,7 @@ from trimtab.learn.rollout import Refused
 from trimtab.rollouts.moves import move_rollout
 
 if TYPE_CHECKING:
-    from trimtab.core.records import RolloutFact
+    from trimtab.core.moves import RolloutFact
     from trimtab.core.values import Json
     from trimtab.learn.rollout import Event
     from trimtab.rollouts.moves import Standing

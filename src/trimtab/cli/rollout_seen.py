@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from trimtab.cli.rollout_left import Left, left
 from trimtab.core.errors import PolicyError
-from trimtab.core.records import HostFact
+from trimtab.core.moves import HostFact
 from trimtab.core.values import dumps
 from trimtab.journal import rollouts
 from trimtab.journal.reader import Journal

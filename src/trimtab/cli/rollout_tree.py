@@ -18,7 +18,7 @@ from trimtab.cli.show import console
 from trimtab.learn.rollout import State
 
 if TYPE_CHECKING:
-    from trimtab.core.records import RolloutFact
+    from trimtab.core.moves import RolloutFact
     from trimtab.learn.gate import Gated
 
 _COLOURS: Mapping[State, str] = {

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from trimtab.cli.experiment_table import changes_in_words
-from trimtab.core.records import RolloutFact
+from trimtab.core.moves import RolloutFact
 from trimtab.learn.rollout import from_json
 from trimtab.policy.rollout_kept import spec_of
 from trimtab.policy.rollout_spec import RolloutSpec, StageSpec

@@ -116,7 +116,7 @@ def _check_environments(watching: Watch) -> None:
 def _test(policy: Policy, name: str, *, as_json: bool) -> int:
     from trimtab.alerts.channels import message, send
     from trimtab.cli.show import print_json
-    from trimtab.core.records import AlertFact
+    from trimtab.core.watched import AlertFact
     from trimtab.policy.problems import unknown
 
     channels: Mapping[str, ChannelSpec] = policy.alerts.channels

@@ -11,8 +11,10 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TypeAlias
 
+from trimtab.core.moves import ExperimentFact, HostFact, RolloutFact
 from trimtab.core.outcome import Status
 from trimtab.core.values import Json
+from trimtab.core.watched import AlertFact, DeliveryFact, SettledFact, SpentFact
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,23 +254,6 @@ class AssignmentFact:
 
 
 @dataclass(frozen=True, slots=True)
-class ExperimentFact:
-    """Somebody moved an experiment: `state` is running or stopped from now on, `weight` the share of runs treated (0 to 1).
-
-    `declared` is what it was then (see `policy.experiment.declared`). The newest number of a name tells how it stands.
-    """
-
-    name: str
-    number: int
-    state: str
-    weight: float
-    declared: Json
-    by: str
-    reason: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class ScoreFact:
     """Somebody looked at a run: `hits` names what must not happen and did (a list of texts, empty: nothing). The newest counts."""
 
@@ -276,127 +261,6 @@ class ScoreFact:
     number: int
     hits: Json
     by: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class AlertFact:
-    """An alert moved: `state` is open, worse (its weight grew while it was open) or closed.
-
-    `cause` says what is wrong and where, the same as long as it is the same thing; `number` counts how often it was opened.
-    The newest line of a cause tells how it stands.
-    """
-
-    cause: str
-    number: int
-    state: str
-    weight: str
-    what: str
-    mend: str
-    evidence: Json
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryFact:
-    """A line of telling one move of an alert over one channel: `outcome` is begun, accepted or failed.
-
-    Begun is durable before the channel is asked, so that two watches never tell the same thing at once. Accepted is for good.
-    """
-
-    cause: str
-    number: int
-    state: str
-    channel: str
-    attempt: int
-    outcome: str
-    reason: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class SpentFact:
-    """A clock hour of one environment that is over, added up for the watch (see `core.watched.Spent`); the calls say the same."""
-
-    environment: str
-    at: datetime
-    calls: int
-    usd: float
-    usd_squares: float
-    tokens: float
-    token_squares: float
-    unpriced: int
-    again: int
-    failed: int
-    runs: int
-    simulated: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SettledFact:
-    """The runs of an environment that first stood still in the clock hour (UTC) that begins `at`, added up for the watch.
-
-    `successes` are those with decomposition success. `usd` and `tokens` are of all their calls, `unpriced` counts runs with a call
-    of unknown price: their tokens count, what is not known of their dollars does not. Kept as they stand a day later.
-    """
-
-    environment: str
-    at: datetime
-    runs: int
-    successes: int
-    usd: float
-    tokens: float
-    unpriced: int
-
-
-@dataclass(frozen=True, slots=True)
-class RolloutFact:
-    """A rollout moved. The newest number of a name tells how it stands; all of them are the audit log.
-
-    attempt:   how often it was started, from 1. event: what moved it (see `learn.rollout.EVENTS`).
-    stages:    how each stage stands after it, a list of {state, since}.
-    weights:   environment -> the share of its new runs (0 to 1) that get the new map from now on.
-    declared:  what it was when it was started (see `policy.rollout.declared`).
-    evidence:  what the move rests on: the gate's figures, the hosts that failed.
-    """
-
-    name: str
-    number: int
-    attempt: int
-    event: str
-    stages: Json
-    weights: Json
-    declared: Json
-    by: str
-    reason: str
-    evidence: Json
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class HostFact:
-    """A line of what was done to a host. It is durable before the step it names, so the newest tells where to go on.
-
-    number:    counts the lines of a host, from 0. rollout: empty where somebody changed the host by itself.
-    hosts:     the group of `[hosts]` that it is in.
-    step:      see `rollouts.fleet.STEPS`.
-    wanted:    role -> full model id that the host is to run. answered: role -> model that an answer there named.
-    files:     what was read and is written: path, digests and values before and after.
-    """
-
-    host: str
-    number: int
-    rollout: str
-    attempt: int
-    hosts: str
-    environment: str
-    step: str
-    wanted: Json
-    files: Json
-    answered: Json
-    by: str
-    reason: str
-    evidence: Json
     at: datetime
 
 

@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Literal, TypeAlias
 
 from trimtab.core.finding import Weight
-from trimtab.core.records import SettledFact
 from trimtab.core.values import Json
 
 Unit: TypeAlias = Literal["usd", "tokens"]
@@ -144,3 +143,73 @@ class Knowledge:
     environment: str
     ready: bool
     what: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFact:
+    """An alert moved: `state` is open, worse (its weight grew while it was open) or closed.
+
+    `cause` says what is wrong and where, the same as long as it is the same thing; `number` counts how often it was opened.
+    The newest line of a cause tells how it stands.
+    """
+
+    cause: str
+    number: int
+    state: str
+    weight: str
+    what: str
+    mend: str
+    evidence: Json
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFact:
+    """A line of telling one move of an alert over one channel: `outcome` is begun, accepted or failed.
+
+    Begun is durable before the channel is asked, so that two watches never tell the same thing at once. Accepted is for good.
+    """
+
+    cause: str
+    number: int
+    state: str
+    channel: str
+    attempt: int
+    outcome: str
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SpentFact:
+    """A clock hour of one environment that is over, added up for the watch (see `core.watched.Spent`); the calls say the same."""
+
+    environment: str
+    at: datetime
+    calls: int
+    usd: float
+    usd_squares: float
+    tokens: float
+    token_squares: float
+    unpriced: int
+    again: int
+    failed: int
+    runs: int
+    simulated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SettledFact:
+    """The runs of an environment that first stood still in the clock hour (UTC) that begins `at`, added up for the watch.
+
+    `successes` are those with decomposition success. `usd` and `tokens` are of all their calls, `unpriced` counts runs with a call
+    of unknown price: their tokens count, what is not known of their dollars does not. Kept as they stand a day later.
+    """
+
+    environment: str
+    at: datetime
+    runs: int
+    successes: int
+    usd: float
+    tokens: float
+    unpriced: int

@@ -77,7 +77,7 @@ class Remote:
         kind, _, owner = head.decode(errors="replace").partition(" ")
         return Found(path, real.decode(errors="replace"), content if kind == "file" else None, owner)
 
-    async def swap(  # noqa: PLR0917 - what is said of a file, in the order in which the script takes it
+    async def swap(
         self,
         how: Literal["write", "restore", "remove"],
         path: str,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from trimtab.core.records import AlertFact
+from trimtab.core.watched import AlertFact
 from trimtab.journal.columns import time_text
 from trimtab.journal.rows import as_fact, query
 

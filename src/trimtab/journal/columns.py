@@ -9,32 +9,27 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, TypeAlias
 
+from trimtab.core.moves import ExperimentFact, HostFact, RolloutFact
 from trimtab.core.outcome import Status
 from trimtab.core.records import (
-    AlertFact,
     AssignmentFact,
     BudgetFact,
     DecisionFact,
-    DeliveryFact,
     EffectFact,
-    ExperimentFact,
     ExposureFact,
     Fact,
-    HostFact,
     ModelCallFact,
     OutcomeFact,
     PlanFact,
     ResumeFact,
-    RolloutFact,
     RunFact,
     RungFact,
     ScoreFact,
-    SettledFact,
-    SpentFact,
     SubtaskFact,
     ToolCallFact,
 )
 from trimtab.core.values import dumps
+from trimtab.core.watched import AlertFact, DeliveryFact, SettledFact, SpentFact
 
 Convert: TypeAlias = Callable[[Any], Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from trimtab.core.records import ExperimentFact
+from trimtab.core.moves import ExperimentFact
 from trimtab.journal.rows import select_facts
 
 _NEWEST = "number = (SELECT max(number) FROM experiment AS e WHERE e.name = experiment.name) ORDER BY name"

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from trimtab.core.errors import StoreBrokenError
-from trimtab.core.records import ExperimentFact, RolloutFact
+from trimtab.core.moves import ExperimentFact, RolloutFact
 from trimtab.journal import experiments, rollouts
 
 _THERE = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name IN ('experiment', 'rollout')"

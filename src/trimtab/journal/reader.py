@@ -14,11 +14,11 @@ from typing import Any, Self, TypeVar
 
 from trimtab.core.errors import StoreBrokenError, UnknownRunError, UsageError
 from trimtab.core.measures import RunMeasure
+from trimtab.core.moves import ExperimentFact
 from trimtab.core.outcome import Status
 from trimtab.core.records import (
     DecisionFact,
     EffectFact,
-    ExperimentFact,
     ExposureFact,
     Fact,
     ModelCallFact,

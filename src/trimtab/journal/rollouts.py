@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 
-from trimtab.core.records import HostFact, RolloutFact
+from trimtab.core.moves import HostFact, RolloutFact
 from trimtab.journal.rows import query, select_facts
 
 _NEWEST = "number = (SELECT max(number) FROM rollout AS r WHERE r.name = rollout.name) ORDER BY name"

@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from trimtab.core.records import SettledFact, SpentFact
 from trimtab.core.same_model import other_model
-from trimtab.core.watched import Answered, Standing, Unpriced
+from trimtab.core.watched import Answered, SettledFact, SpentFact, Standing, Unpriced
 from trimtab.journal.columns import time_text
 from trimtab.journal.rows import query, select_facts
 

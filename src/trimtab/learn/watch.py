@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from trimtab.core.records import AlertFact
-from trimtab.core.watched import Knowledge, Trouble, Watched
+from trimtab.core.watched import AlertFact, Knowledge, Trouble, Watched
 from trimtab.learn.watch_burn import burns, knows_burn
 from trimtab.learn.watch_spike import Spending, knows_spikes, spending, spikes
 from trimtab.learn.watch_state import (

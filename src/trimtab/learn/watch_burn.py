@@ -19,9 +19,8 @@ from dataclasses import dataclass
 from math import log, sqrt
 from statistics import fmean, median
 
-from trimtab.core.records import SettledFact
 from trimtab.core.values import Json
-from trimtab.core.watched import Knowledge, Trouble, Unit, Watched
+from trimtab.core.watched import Knowledge, SettledFact, Trouble, Unit, Watched
 from trimtab.learn.watch_series import DAY, WEEK
 from trimtab.learn.watch_words import ago, amount, hour_at, number_of_hour
 

@@ -12,7 +12,7 @@ from hashlib import sha256
 from math import prod
 from typing import cast
 
-from trimtab.core.records import ExperimentFact, RolloutFact
+from trimtab.core.moves import ExperimentFact, RolloutFact
 from trimtab.core.values import dumps
 from trimtab.policy.experiment import declared
 from trimtab.policy.rollout_kept import spec_of, stage_name

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, cast
 
-from trimtab.core.records import RolloutFact
+from trimtab.core.moves import RolloutFact
 from trimtab.engine.handin import hand_in
 from trimtab.journal import rollouts
 from trimtab.journal.newest import newest

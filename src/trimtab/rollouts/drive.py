@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from trimtab.core.records import RolloutFact
+from trimtab.core.moves import RolloutFact
 from trimtab.core.values import Json
 from trimtab.learn.rollout import ACTIVE, ENDED, Event, Refused, from_json
 from trimtab.policy.rollout_spec import StageSpec

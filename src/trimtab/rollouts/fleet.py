@@ -23,8 +23,8 @@ from trimtab.hosts.ssh import Busy, Trouble, Unreachable, connections
 from trimtab.policy.rollout_spec import HostGroup, StageSpec
 from trimtab.policy.spec import DEFAULT_ROLE, TERMINAL_ROLE, Policy
 from trimtab.rollouts.fleet_host import Member
-from trimtab.rollouts.fleet_lines import STEPS, Place, Task, lines, past
-from trimtab.rollouts.fleet_told import FleetResult, HostEnd, HostNews, result
+from trimtab.rollouts.fleet_lines import STEPS, Overtaken, Place, Task, lines, past
+from trimtab.rollouts.fleet_told import FleetResult, HostEnd, HostNews, Stopped, result
 from trimtab.terminal.edit_set import model_changes
 
 __all__ = [
@@ -95,7 +95,10 @@ async def apply_stage(  # noqa: PLR0917 - what a stage is about, in the order in
         for batch in _batches(policy, members):
             if why := await asyncio.to_thread(still_good):
                 return _stopped(members, ends, why)
-            why = await _do_batch(batch, ends, still_good)
+            try:
+                why = await _do_batch(batch, ends, still_good)
+            except Overtaken as overtaken:
+                return _stopped(members, ends, str(overtaken), "busy")
             if why:
                 return _stopped(members, ends, why)
         return result(ends)
@@ -180,7 +183,10 @@ async def _take_back(member: Member) -> HostEnd:
         return member.end("unknown", trouble.why)
     if trouble is not None:
         return await member.give_up(trouble.why)
-    return member.end("restored") if member.past is None else await member.restore()
+    try:
+        return member.end("restored") if member.past is None else await member.restore()
+    except Overtaken as overtaken:
+        return member.end("unknown", str(overtaken))
 
 
 @asynccontextmanager
@@ -240,8 +246,11 @@ def _refused(members: Sequence[Member], troubles: Mapping[Place, Trouble]) -> Fl
     return result(ends, f"no host was changed: {why}", "busy" if busy else "refused")
 
 
-def _stopped(members: Sequence[Member], ends: Mapping[Place, HostEnd], why: str) -> FleetResult:
-    return result({member.place: ends.get(member.place) or member.end("untouched") for member in members}, why)
+def _stopped(
+    members: Sequence[Member], ends: Mapping[Place, HostEnd], why: str, stopped: Stopped = "failed"
+) -> FleetResult:
+    every = {member.place: ends.get(member.place) or member.end("untouched") for member in members}
+    return result(every, why, stopped)
 
 
 def _batches(policy: Policy, members: Sequence[Member]) -> list[list[Member]]:

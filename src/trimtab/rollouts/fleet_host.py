@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from trimtab.core.records import HostFact
+from trimtab.core.moves import HostFact
 from trimtab.hosts.change import Ended, Step, ask, change, health, patiently, prove, restore
 from trimtab.hosts.plan import Lock, Plan, Seen, diff, see
 from trimtab.hosts.remote import Remote
@@ -131,12 +131,13 @@ class Member:
         return await self._finish("changed", Ended(self.answered))
 
     async def note(self, step: Step) -> None:
-        """Write a step down, durably, and tell of it."""
+        """Write a step down, durably, and tell of it. Raises Overtaken where somebody else went on with the host."""
         evidence: Mapping[str, Any] = {}
         if step.name == "writing":
             configured = {role: self.seen.configured.get(role) for role in self.wanted}
             step, evidence = replace(step, answered=self.answered), {"configured": configured}
-        fact = await asyncio.to_thread(add_line, self.task, self.place, step, self.wanted, evidence)
+        known = self.facts[-1].number if self.facts else -1
+        fact = await asyncio.to_thread(add_line, self.task, self.place, step, self.wanted, evidence, known)
         changes = "\n".join(line for file in step.files for line in file.lines()) if step.name == "writing" else ""
         group, host = self.place
         self.told(HostNews(host, group, self.task.environment, step.name, changes or step.why, fact.at))

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
-from trimtab.core.records import HostFact
+from trimtab.core.moves import HostFact
 from trimtab.engine.handin import hand_in
 from trimtab.hosts.change import Step
 from trimtab.hosts.plan import FileChange, file_change, whole
@@ -30,6 +30,10 @@ STEPS = (
 )
 _UNFINISHED = frozenset({"writing", "restarting", "proving", "checking"})
 _BROKEN = frozenset({"failed", "restoring", "unknown"})
+
+_NEWER = (
+    "host = :host AND hosts = :hosts AND rollout = :rollout AND attempt = :attempt AND number > :seen ORDER BY number"
+)
 
 # The group and the address of a host: one machine may be in several groups.
 Place: TypeAlias = tuple[str, str]
@@ -76,12 +80,25 @@ class Past:
         return self.step in _BROKEN
 
 
-def add_line(task: Task, place: Place, step: Step, wanted: Mapping[str, str], evidence: Mapping[str, Any]) -> HostFact:
-    """Add a line; it is durable when this returns. Raises StoreError."""
+class Overtaken(Exception):  # noqa: N818 - no error: another operator is at it
+    """Somebody else went on with a host after the newest line of it that is known here; it is theirs."""
+
+
+def add_line(  # noqa: PLR0917 - the step of a task on a host, with what it is about
+    task: Task, place: Place, step: Step, wanted: Mapping[str, str], evidence: Mapping[str, Any], seen: int
+) -> HostFact:
+    """Add a line; it is durable when this returns. `seen`: number of the newest of this attempt that is known (-1: none).
+
+    Raises StoreError, and Overtaken where there is a newer one: who slept must not go on from what they knew.
+    """
     group, host = place
 
     def add(connection: Any) -> HostFact:
         last = select_facts(connection, HostFact, "host = :host ORDER BY number DESC LIMIT 1", {"host": host})
+        mine = {"host": host, "hosts": group, "rollout": task.rollout, "attempt": task.attempt, "seen": seen}
+        newer = select_facts(connection, HostFact, _NEWER, mine)
+        if newer:
+            raise Overtaken(f"{newer[-1].by} went on with it meanwhile: {newer[-1].step}")
         fact = HostFact(
             host=host,
             number=last[0].number + 1 if last else 0,

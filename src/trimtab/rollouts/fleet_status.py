@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from trimtab.core.errors import PolicyError, UsageError
-from trimtab.core.records import HostFact, RolloutFact
+from trimtab.core.moves import HostFact, RolloutFact
 from trimtab.hosts.answer import same
 from trimtab.hosts.change import Ended, ask
 from trimtab.hosts.plan import Seen, roles_of, see

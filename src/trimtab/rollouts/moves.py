@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from trimtab.core.errors import UsageError
-from trimtab.core.records import RolloutFact
+from trimtab.core.moves import RolloutFact
 from trimtab.core.values import Json
 from trimtab.engine.handin import hand_in
 from trimtab.journal import experiments, rollouts

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -74,11 +76,13 @@ def disturbed(trial: Trial, host: Host, point: str, hit: Callable[[Host], None],
     said = trial.ended(process)
     found = Ended(said.returncode, wrong=[*strange(said.returncode, said.stdout + said.stderr)])
     rest = [name for name in trial.bed.hosts if name != host.name]
+    # Where all was killed that it ran, nobody took the name of the lock's last holder away; it says nothing once the lock is free.
+    nameless = {host.name: [f"{kept}.trimtab/holder" for kept in LOCKED] if hit is FAULTS[ALL_KILLED] else []}
     maps = trial.maps()
     if said.returncode == 0 and not command:
         found.alone = True
         host.mend()
-        found.wrong += trial.wrong(NEW_EVERYWHERE)
+        found.wrong += trial.wrong(NEW_EVERYWHERE, nameless)
         return found
     found.wrong += [f"{name} runs {maps[name]} after a failure of {host.name}" for name in rest if maps[name] != "old"]
     found.wrong += trial.torn()
@@ -88,9 +92,26 @@ def disturbed(trial: Trial, host: Host, point: str, hit: Callable[[Host], None],
     if not found.alone:
         said = until(lambda: (done := trial.trimtab(*ABORT)).returncode == 0 and done, "that it is taken back", 60)
         found.wrong += strange(said.returncode, said.stdout + said.stderr)
-    # Where all was killed that it ran, nobody took the name of the lock's last holder away; it says nothing once the lock is free.
-    names = (f"{folder}.trimtab/holder" for folder in LOCKED) if hit is FAULTS[ALL_KILLED] else ()
-    found.wrong += trial.wrong(OLD_EVERYWHERE, touched={host.name: tuple(names)})
+    found.wrong += trial.wrong(OLD_EVERYWHERE, nameless)
+    return found
+
+
+def frozen(trial: Trial, point: str, *other: str) -> Ended:
+    """Let the operator's process sleep at a point (the lid of a laptop) until another has recovered, and then wake up."""
+    process = trial.waiting(point, *START)
+    os.kill(process.pid, signal.SIGSTOP)
+    try:
+        said = until(
+            lambda: (done := trial.trimtab(*other, log="other.log")).returncode == 0 and done, "the lock is free", 90
+        )
+        found = Ended(0, alone=True, wrong=[*strange(said.returncode, said.stdout + said.stderr)])
+        trial.go_on()
+    finally:
+        os.kill(process.pid, signal.SIGCONT)
+    said = trial.ended(process)
+    found.code = said.returncode
+    found.wrong += strange(said.returncode, said.stdout + said.stderr)
+    found.wrong += trial.wrong(NEW_EVERYWHERE if other == RESUME else OLD_EVERYWHERE)
     return found
 
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from threading import local
 from typing import Any
 
-from trimtab.core.records import HostFact, RolloutFact
+from trimtab.core.moves import HostFact, RolloutFact
 from trimtab.engine import handin
 from trimtab.journal import writer
 

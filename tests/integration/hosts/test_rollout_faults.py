@@ -16,6 +16,7 @@ from tests.integration.hosts.faults import (
     START,
     UNDO,
     disturbed,
+    frozen,
     killed,
     strange,
 )
@@ -109,6 +110,14 @@ def test_an_operators_machine_that_loses_its_power_while_a_file_is_on_its_way_hi
     said = until(lambda: (done := trial.trimtab(*RESUME)).returncode == 0 and done, "that it goes on", 90)
     assert said.stderr == ""
     assert trial.wrong(NEW_EVERYWHERE) == []
+
+
+@pytest.mark.parametrize(
+    ("point", "other"), [("production-2 writing 1 noted", ABORT), ("production-2 writing 1 noted", RESUME)]
+)
+def test_an_operator_that_slept_until_another_had_recovered_changes_nothing_any_more(bed, tmp_path, point, other):
+    ended = frozen(Trial(bed, tmp_path), point, *other)
+    assert ended.wrong == []
 
 
 def test_killed_in_every_life_a_rollout_still_passes_and_is_still_taken_back(bed, tmp_path):

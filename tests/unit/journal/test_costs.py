@@ -183,7 +183,9 @@ def summed(found: Sequence[tuple[Ran, ModelCallFact, str]]) -> Spent:
     st.lists(ran, max_size=4), st.lists(st.sampled_from(BY), max_size=3, unique=True), st.booleans(), st.none() | few,
     st.none() | st.just("production"), st.randoms(use_true_random=False), st.integers(1, 3), st.sampled_from([7, 10**4]),
 )  # fmt: skip
-def test_a_report_is_the_sum_of_its_calls_to_the_last_digit(runs, by, real, since, environment, dice, at_once, written_at):  # noqa: PLR0917
+def test_a_report_is_the_sum_of_its_calls_to_the_last_digit(  # noqa: PLR0917 - what hypothesis draws
+    runs, by, real, since, environment, dice, at_once, written_at
+):
     found = written(runs, "a")
     facts = [fact for run in runs for fact in run.facts]
     # Facts of one class keep their order; a journal may get the classes in any.

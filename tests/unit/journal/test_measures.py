@@ -13,10 +13,10 @@ import pytest
 from tests.unit.journal.test_writer import AT, FACTS
 
 from trimtab.core.measures import Assigned
+from trimtab.core.moves import ExperimentFact
 from trimtab.core.outcome import Status
 from trimtab.core.records import (
     AssignmentFact,
-    ExperimentFact,
     ExposureFact,
     Fact,
     ModelCallFact,

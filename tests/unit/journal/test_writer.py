@@ -12,32 +12,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from trimtab.core.moves import ExperimentFact, HostFact, RolloutFact
 from trimtab.core.outcome import Status
 from trimtab.core.ports import FactWriter
 from trimtab.core.records import (
-    AlertFact,
     AssignmentFact,
     BudgetFact,
     DecisionFact,
-    DeliveryFact,
     EffectFact,
-    ExperimentFact,
     ExposureFact,
     Fact,
-    HostFact,
     ModelCallFact,
     OutcomeFact,
     PlanFact,
     ResumeFact,
-    RolloutFact,
     RunFact,
     RungFact,
     ScoreFact,
-    SettledFact,
-    SpentFact,
     SubtaskFact,
     ToolCallFact,
 )
+from trimtab.core.watched import AlertFact, DeliveryFact, SettledFact, SpentFact
 from trimtab.journal.columns import TABLES, time_text
 from trimtab.journal.writer import SqliteFacts
 

@@ -188,7 +188,7 @@ def test_evidence_is_json_with_every_figure():
     goal = evidence["metrics"]["decomposition_success"]
     assert goal["low"] < goal["difference"] < goal["high"]
     assert (goal["limit"], goal["limit_is_default"], goal["part"]) == (-0.02, True, "goal")
-    assert goal["needed"] == pytest.approx(4 / 0.025)
+    assert goal["needed"] == pytest.approx(4 / 0.01)
     tokens = evidence["metrics"]["tokens_per_success"]
     assert (tokens["limit"], tokens["scale"]) == (pytest.approx(0.1), "relative")
     json.dumps(ask([]).evidence, allow_nan=False)

@@ -13,8 +13,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.core.records import AlertFact, SettledFact
-from trimtab.core.watched import Answered, Spent, SpentHour, Standing, Trouble, Unpriced, Used, Watched
+from trimtab.core.watched import (
+    AlertFact,
+    Answered,
+    SettledFact,
+    Spent,
+    SpentHour,
+    Standing,
+    Trouble,
+    Unpriced,
+    Used,
+    Watched,
+)
 from trimtab.learn.watch import CLOSED, OPEN, WORSE, knows, look, moves
 from trimtab.learn.watch_state import Limits
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trimtab.core.errors import PolicyError
-from trimtab.core.records import ExperimentFact
+from trimtab.core.moves import ExperimentFact
 from trimtab.policy.assign import Drawn, draw, is_as_declared, place, running
 from trimtab.policy.experiment import Limit, declared, read_limit, spec_of
 from trimtab.policy.load import check, load, parse

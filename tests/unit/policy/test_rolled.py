@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimtab.core.records import RolloutFact
+from trimtab.core.moves import RolloutFact
 from trimtab.policy.assign import Drawn, draw, every_arm, in_force, place, rolled
 from trimtab.policy.load import parse
 from trimtab.policy.resolve import make_pin, resolve

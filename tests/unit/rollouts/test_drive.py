@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from trimtab.core.records import RolloutFact
+from trimtab.core.moves import RolloutFact
 from trimtab.learn.gate import Gated
 from trimtab.learn.rollout import Event, Rollout, move, new
 from trimtab.policy.rollout_spec import RolloutSpec, StageSpec

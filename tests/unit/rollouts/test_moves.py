@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from trimtab.core.errors import UsageError
-from trimtab.core.records import RolloutFact
+from trimtab.core.moves import RolloutFact
 from trimtab.experiments import start_experiment
 from trimtab.learn.rollout import Refused
 from trimtab.policy.load import parse
