@@ -33,6 +33,7 @@ from tests.integration.hosts.faults import (  # isort: skip
     UNDO,
     Ended,
     disturbed,
+    frozen,
     killed,
     programs,
 )
@@ -128,6 +129,12 @@ def losing_power(plan: Plan) -> Iterator[Job]:
         yield Job("power", "the operator's machine, resumed", point)
 
 
+def sleeping(plan: Plan) -> Iterator[Job]:
+    for point in plan.noted(plan.points):
+        yield Job("asleep", "the operator, resumed", point)
+        yield Job("asleep", "the operator, aborted", point)
+
+
 def between(plan: Plan) -> Iterator[Job]:
     """Every fault of a host before anything, and at every line that is written about it."""
     for what in FAULTS:
@@ -157,6 +164,7 @@ KINDS: dict[str, Callable[[Plan], Iterator[Job]]] = {
     "killed": killing,
     "undo killed": undoing,
     "power": losing_power,
+    "asleep": sleeping,
     "between": between,
     "midway": midway,
     "back, between": back_between,
@@ -193,6 +201,8 @@ def _trial(trial: Trial, job: Job) -> Ended:
         case "undo killed":
             assert trial.trimtab(*START).returncode == 0
             return killed(trial, job.point, *UNDO, command=UNDO)
+        case "asleep":
+            return frozen(trial, job.point, *(RESUME if job.what.endswith("resumed") else ABORT))
         case "power":
             return killed(trial, job.point, *RESUME, power=True)
         case "back, between" | "back, midway":

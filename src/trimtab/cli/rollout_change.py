@@ -72,8 +72,8 @@ def _batches(policy: Policy, stage: StageSpec, reached: set[Place]) -> str:
 def _print_gates(out: Console, spec: RolloutSpec) -> None:
     if any(stage.gate == "runs" for stage in spec.stages):
         out.print(
-            f"gate runs: passes when its hold is over and the runs of the stage show that this holds: {escape(limits(spec))}; "
-            "harm that is shown ends the rollout at once",
+            f"gate runs: passes when its hold is over and the runs of the stage show that this holds for all runs together: "
+            f"{escape(limits(spec))}; harm that is shown ends the rollout at once",
             soft_wrap=True,
         )
     if any(stage.gate == "health" for stage in spec.stages):

@@ -104,7 +104,7 @@ class StageGate:
     runs: StageRuns = field(init=False)
 
     def __post_init__(self) -> None:
-        self.runs = StageRuns.of(asked(self.spec), self.stage.weight, self.history)
+        self.runs = StageRuns.of(asked(self.spec, self.place), self.stage.weight, self.history)
 
     @property
     def stage(self) -> StageSpec:

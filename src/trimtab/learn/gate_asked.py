@@ -3,12 +3,17 @@
 Two limits: `harm` is what ends a rollout when it is shown to be passed, `shown` is what must be shown to hold before it goes on. They
 differ for the goal, which ends a rollout when it is shown to be worse at all, and for a limit of +0: that nothing at all is lost no
 number of runs can show of a change that changes nothing, so there, and for a goal without a limit, `UNSAID` is what must be shown.
+
+A limit is what all runs of an environment together may lose. Where the next stage reaches a share of them, a loss counts by that share: before
+25 % of the runs, -2 points in all are -8 points of those. So the first gates ask what a day or two can show, and the last one, before
+everything, asks for the limit itself. What ends a rollout is not loosened, nor is the limit of a latency: a share of the runs does not move a
+quantile by that share.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log1p
 
 from trimtab.learn.decide import Scale
@@ -20,17 +25,19 @@ from trimtab.policy.rollout_spec import RolloutSpec
 # beyond them; less would take months of a thousand runs a day to show. A twentieth of the tokens and a tenth of a latency few would notice.
 UNSAID: Mapping[Kind, str] = {"share": "-0.02", "ratio": "+5%", "count": "+0.02", "quantile": "+10%"}
 _NOTHING = Limit(0.0, "")
+_LOOSEST = 5.0  # times a limit: however small a share, a map that is plainly worse goes nowhere
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One metric of a gate. `said` is whether the policy gave the limit that must be shown."""
+    """One metric of a gate. `said` is whether the policy gave the limit that must be shown; `times` is how much it is loosened here."""
 
     metric: Metric
     is_goal: bool
     harm: Limit
     shown: Limit
     said: bool
+    times: float = 1.0
 
     @property
     def scale(self) -> Scale:
@@ -52,27 +59,36 @@ class Asked:
         return limit.amount * control if limit.unit == "%" else limit.amount
 
 
-def asked(spec: RolloutSpec) -> list[Asked]:
-    """Give what the gates of a rollout ask: of the goal first, then of its guardrails."""
-    goal = _asked(spec.goal, spec.guardrails.get(spec.goal, ""), is_goal=True)
-    return [goal, *(_asked(name, text, is_goal=False) for name, text in spec.guardrails.items() if name != spec.goal)]
+def asked(spec: RolloutSpec, place: int | None = None) -> list[Asked]:
+    """Give what the gate of a stage (counted from 0; None: the strictest) asks: of the goal first, then of the guardrails."""
+    times = 1.0 if place is None else loosened(spec, place)
+    goal = _asked(spec.goal, spec.guardrails.get(spec.goal, ""), times, is_goal=True)
+    rest = [(name, text) for name, text in spec.guardrails.items() if name != spec.goal]
+    return [goal, *(_asked(name, text, times, is_goal=False) for name, text in rest)]
 
 
-def _asked(name: str, text: str, *, is_goal: bool) -> Asked:
+def loosened(spec: RolloutSpec, place: int) -> float:
+    """Give how many times its limit a run of the next stage may lose, for all runs there to lose no more than the limit."""
+    following = spec.stages[place + 1 :][:1]
+    return min(_LOOSEST, 1 / following[0].weight) if following else 1.0
+
+
+def _asked(name: str, text: str, times: float, *, is_goal: bool) -> Asked:
     metric = METRICS[name]
     limit = read_limit(text) if text else _NOTHING
     said = bool(limit.amount)
+    times = 1.0 if metric.kind == "quantile" else times
     shown = limit if said else read_limit("+0.5s" if limit.unit == "s" else UNSAID[metric.kind])
-    return Asked(metric, is_goal, _NOTHING if is_goal else limit, shown, said)
+    return Asked(
+        metric, is_goal, _NOTHING if is_goal else limit, replace(shown, amount=shown.amount * times), said, times
+    )
 
 
 def pass_level(spec: RolloutSpec, place: int) -> float:
     """Give the chance with which a change that is beyond a limit may pass the gate of a stage (counted from 0), at most.
 
-    Such a change shall come to the last stage in at most 1 % of rollouts. The stages before it in its environment guard it, each
-    with runs of its own, so their chances multiply: two at 5 % make 0.25 %. Where only one guards, or none there, it has 1 %.
+    Such a change shall come to all runs of an environment in at most 1 % of rollouts, so each gate before that has 1 %. The gates before
+    ask for less, and are no guard against what is a little beyond the limit.
     """
-    last = len(spec.stages) - 1
-    guards = [n for n, s in enumerate(spec.stages[:last]) if s.environment == spec.stages[last].environment]
-    alone = guards or list(range(last))
-    return 0.01 if len(guards) <= 1 and place in alone else 0.05
+    following = spec.stages[place + 1 :][:1]
+    return 0.01 if following and following[0].weight >= 1 else 0.05

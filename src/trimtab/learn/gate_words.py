@@ -46,7 +46,8 @@ def figures(row: Row, level: float) -> str:
     ends = f"{100 * (1 - 2 * level):.4g} % interval {_bare(row.low, row)} to {_bare(row.high, row)}"
     ends = ends if isfinite(row.low) or isfinite(row.high) else "no interval yet"
     most = "at most" if row.asked.said else "at most (by default)"
-    return f"{row.asked.metric.name} {found} ({ends}), {most} {_bare(row.limit, row)}{unit} allowed"
+    before = f" before {1 / row.asked.times:.4g} of the runs" if row.asked.times > 1 else ""
+    return f"{row.asked.metric.name} {found} ({ends}), {most} {_bare(row.limit, row)}{unit} allowed{before}"
 
 
 def broken(good: int, runs: int, hangs: int, usual: Sequence[int]) -> str:

@@ -19,8 +19,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
 import pytest
 from tests.integration.hosts.host import Host, child_of, ip, kill, namespace_of, running
 from tests.integration.hosts.machine import OLD, PATH
@@ -102,16 +100,16 @@ class Bed:
         paths = (ROOT / "src", ROOT, ROOT / "examples")
         return {**kept, "NO_COLOR": "1", "PYTHONPATH": os.pathsep.join(map(str, paths))}
 
-    def run(self, *arguments: str, seconds: float = 60, **more: Any) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            self.command(*arguments), env=self.env, capture_output=True, text=True, timeout=seconds, check=False,
-            stdin=more.pop("stdin", subprocess.DEVNULL) if "input" not in more else None, **more,
+            self.command(*arguments), env=self.env, capture_output=True, text=True, timeout=60, check=False,
+            stdin=subprocess.DEVNULL,
         )  # fmt: skip
 
-    def popen(self, *arguments: str, **more: Any) -> subprocess.Popen[str]:
+    def popen(self, *arguments: str, cwd: Path | None = None) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            self.command(*arguments), env=self.env, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, start_new_session=True, **more,
+            self.command(*arguments), env=self.env, cwd=cwd, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
 
     def operators(self) -> list[int]:

@@ -34,7 +34,6 @@ SELECTED = [
     ("production-2", "production-2: mv 2", "sshd is killed"),
     ("staging-1", "", "the restart fails with the new map"),
     ("production-3", "production-3 restarting 1 noted", "the restart is refused"),
-    ("production-3", "production-3 proving 1 noted", "sshd is killed for good"),
     ("production-3", "", "another model answers with the new map"),
     ("production-1", "production-1 checking 1 noted", "it is not healthy with the new map"),
 ]
@@ -112,11 +111,8 @@ def test_an_operators_machine_that_loses_its_power_while_a_file_is_on_its_way_hi
     assert trial.wrong(NEW_EVERYWHERE) == []
 
 
-@pytest.mark.parametrize(
-    ("point", "other"), [("production-2 writing 1 noted", ABORT), ("production-2 writing 1 noted", RESUME)]
-)
-def test_an_operator_that_slept_until_another_had_recovered_changes_nothing_any_more(bed, tmp_path, point, other):
-    ended = frozen(Trial(bed, tmp_path), point, *other)
+def test_an_operator_that_slept_until_another_had_recovered_changes_nothing_any_more(bed, tmp_path):
+    ended = frozen(Trial(bed, tmp_path), "production-2 writing 1 noted", *ABORT)
     assert ended.wrong == []
 
 

@@ -120,7 +120,7 @@ def test_harm_fails_it_before_the_hold_is_over_and_the_reason_has_the_figures(wh
     seen = ask(runs(3000, 0.5, **what), days=0.5)
     assert (seen.word, seen.missing) == ("fail", "")
     assert seen.reason.startswith(name)
-    assert "90 % interval" in seen.reason
+    assert "98 % interval" in seen.reason
     assert "allowed, e-value" in seen.reason
 
 
@@ -203,12 +203,22 @@ def test_a_limit_of_nothing_ends_it_on_any_harm_and_passes_within_the_default():
     assert (cascades.harm.amount, cascades.shown.amount, cascades.said) == (0.0, float(UNSAID["count"]), False)
 
 
-def test_a_wrong_pass_comes_to_the_last_stage_in_at_most_one_of_a_hundred():
-    assert [pass_level(SPEC, n) for n in range(4)] == [0.05, 0.05, 0.05, 0.05]
-    one_guard = replace(SPEC, stages=(STAGES[0], STAGES[1], STAGES[3]))
-    assert [pass_level(one_guard, n) for n in range(3)] == [0.05, 0.01, 0.05]
+def test_the_gate_before_all_runs_is_wrong_in_one_of_a_hundred():
+    assert [pass_level(SPEC, n) for n in range(4)] == [0.05, 0.05, 0.01, 0.05]
     none_there = replace(SPEC, stages=(STAGES[0], STAGES[3]))
     assert [pass_level(none_there, n) for n in range(2)] == [0.01, 0.05]
+
+
+def test_a_limit_is_what_all_runs_together_may_lose_at_the_share_that_comes_next():
+    said = replace(SPEC, guardrails={"decomposition_success": "-0.03", "tokens_per_success": "+10%"})
+    shown = {place: [one.shown.amount for one in asked(said, place)] for place in range(4)}
+    assert shown[CANARY] == pytest.approx([-0.06, 0.2])
+    assert shown[HALF] == shown[FULL] == pytest.approx([-0.03, 0.1])
+    # Before 5 % that were twenty times; a map that is plainly worse goes nowhere.
+    assert shown[STAGING] == pytest.approx([-0.15, 0.5])
+    assert [one.harm.amount for one in asked(said, CANARY)] == [0.0, 0.1]
+    # A share of the runs does not move a quantile by that share.
+    assert asked(SPEC, CANARY)[2].shown.amount == asked(SPEC)[2].shown.amount == pytest.approx(0.15)
 
 
 @pytest.mark.parametrize("weight", [0.05, 0.5])
