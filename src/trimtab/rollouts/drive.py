@@ -153,7 +153,8 @@ async def look_after(
                 return Round(standing, gated, tuple(moved), checked.text if checked else "", fleet)
             case Move(event, reason, evidence):
                 # What the runs or the hosts decided, nobody did.
-                moved += _made(move(event, by=AUTOMATIC, at=now(), reason=reason, evidence=evidence))
+                who = by if event == "entered" else AUTOMATIC
+                moved += _made(move(event, by=who, at=now(), reason=reason, evidence=evidence))
             case Change() | Look() | Restore() if not hosts:
                 return Round(standing, gated, tuple(moved), _for_somebody(step, name), fleet)
             case Look(stage):

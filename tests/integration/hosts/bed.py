@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
 import pytest
 from tests.integration.hosts.host import Host, child_of, ip, kill, namespace_of, running
 from tests.integration.hosts.machine import OLD, PATH
