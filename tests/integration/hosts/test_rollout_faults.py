@@ -41,7 +41,7 @@ SELECTED = [
 
 @pytest.mark.parametrize(("host", "point", "what"), SELECTED)
 def test_whatever_goes_wrong_on_a_host_every_host_ends_on_one_proved_map(bed, tmp_path, host, point, what):
-    trial = Trial(bed, tmp_path)
+    trial = Trial(bed, tmp_path, timeout="4s" if "cable" in what else "8s")
     ended = disturbed(trial, bed.hosts[host], point, FAULTS[what])
     assert ended.wrong == []
     assert ended.code == 1
@@ -64,7 +64,7 @@ def test_what_arrives_in_part_takes_no_place(bed, tmp_path, what):
 
 
 def test_a_host_that_goes_away_while_it_is_taken_back_is_unknown_and_then_taken_back(bed, tmp_path):
-    trial = Trial(bed, tmp_path)
+    trial = Trial(bed, tmp_path, timeout="4s")
     host = bed.hosts["production-2"]
     host.fault("restart", when=NEW_MODEL)
     process = trial.waiting("production-2 restoring 1 noted", *START)

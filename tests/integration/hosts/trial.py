@@ -52,7 +52,7 @@ unit = "charter.service"
 prove = "curl -fsS http://127.0.0.1:8080/ask"
 last = "curl -fsS http://127.0.0.1:8080/last"
 health = [{{ http = "http://127.0.0.1:8080/health" }}]
-timeout = "8s"
+timeout = "{timeout}"
 {more}
 [hosts.{name}.files.settings]
 path = "/etc/charter/settings.json"
@@ -65,18 +65,22 @@ keys = {{ payment = "CHARTER_PAYMENT_MODEL" }}
 
 @dataclass
 class Trial:
-    """`bed` was reset; `folder` is empty and becomes the operator's. `batch`, `ballast`, `more`: of every group of hosts."""
+    """`bed` was reset; `folder` is empty and becomes the operator's. `ballast`: see `service.install`; `timeout`, `more`: of every group of hosts."""
 
     bed: Bed
     folder: Path
     more: str = ""
     policy: str = POLICY
     ballast: int = 0
+    timeout: str = "8s"
     before: dict[str, dict[str, Entry]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         groups = [("staging", STAGING), ("production", PRODUCTION)]
-        texts = [GROUP.format(name=name, addresses=json.dumps(hosts), more=self.more) for name, hosts in groups]
+        texts = [
+            GROUP.format(name=name, addresses=json.dumps(hosts), more=self.more, timeout=self.timeout)
+            for name, hosts in groups
+        ]
         (self.folder / "trimtab.toml").write_text("".join([self.policy, *texts]))
         self.before = {name: tree(host) for name, host in self.bed.hosts.items()}
 
