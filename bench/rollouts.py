@@ -35,7 +35,7 @@ from trimtab.learn.rollout import Rollout, move, new
 from trimtab.policy.rollout_spec import RolloutSpec, StageSpec
 
 ARRIVALS = Path(__file__).parents[2] / "shared" / "data" / "arrivals_servegen_small_clients.csv.gz"
-SEED, HOUR, DAY = 7, timedelta(hours=1), timedelta(days=1)
+SEED, HOUR, DAY = 20261123, timedelta(hours=1), timedelta(days=1)
 BEGIN = datetime(2026, 11, 2, tzinfo=UTC)
 BEFORE = 28  # days of runs on the old map, before the rollout
 AT = [BEGIN + n * HOUR for n in range(24 * 60)]
