@@ -20,6 +20,7 @@ from trimtab.learn.rollout import ACTIVE, from_json
 from trimtab.policy.assign import RUNNING, STOPPED, Drawn, InForce, draw, in_force, is_as_declared, running
 from trimtab.policy.experiment import declared
 from trimtab.policy.problems import unknown
+from trimtab.policy.rollout import shared_role
 from trimtab.policy.rollout_kept import spec_of
 from trimtab.policy.spec import DEFAULT_ROLE, ExperimentSpec, Policy
 
@@ -125,8 +126,7 @@ def _refuse_rollouts(connection: Any, spec: ExperimentSpec) -> None:
     for fact in rollouts.newest(connection):
         other = spec_of(fact.name, fact.declared)
         there = any(stage.environment == spec.environment for stage in other.stages)
-        shared = DEFAULT_ROLE in {*spec.roles, *other.set} or not spec.roles.isdisjoint(other.set)
-        if there and spec.roles and shared and from_json(fact.stages).state in ACTIVE:
+        if there and shared_role(spec.roles, other.set) and from_json(fact.stages).state in ACTIVE:
             raise UsageError(
                 f"rollout {fact.name!r} is under way in {spec.environment!r} and changes a role of experiment {spec.name!r}",
                 hint=f"wait until it has passed, or abort it: trimtab rollout status {fact.name}",

@@ -9,7 +9,6 @@ from trimtab.core.moves import HostFact, RolloutFact
 from trimtab.journal.rows import query, select_facts
 
 _NEWEST = "number = (SELECT max(number) FROM rollout AS r WHERE r.name = rollout.name) ORDER BY name"
-_NEWEST_OF_HOST = "number = (SELECT max(number) FROM host_change AS h WHERE h.host = host_change.host) ORDER BY host"
 
 
 def newest(connection: sqlite3.Connection) -> tuple[RolloutFact, ...]:
@@ -25,11 +24,6 @@ def moves(connection: sqlite3.Connection, name: str) -> tuple[RolloutFact, ...]:
 def every(connection: sqlite3.Connection) -> tuple[RolloutFact, ...]:
     """Give every move of every rollout, the oldest first."""
     return select_facts(connection, RolloutFact, "true ORDER BY rowid", {})
-
-
-def hosts(connection: sqlite3.Connection) -> tuple[HostFact, ...]:
-    """Give the newest line of every host, by host."""
-    return select_facts(connection, HostFact, _NEWEST_OF_HOST, {})
 
 
 def host_lines(

@@ -140,7 +140,14 @@ def overlap(one: RolloutSpec, other: RolloutSpec) -> bool:
     """Whether two rollouts change the same role in the same environment."""
     if {stage.environment for stage in one.stages}.isdisjoint(stage.environment for stage in other.stages):
         return False
-    return not set(one.set).isdisjoint(other.set) or DEFAULT_ROLE in {*one.set, *other.set}
+    return shared_role(one.set, other.set) is not None
+
+
+def shared_role(mine: Collection[str], theirs: Collection[str]) -> str | None:
+    """Give a role that two changes of the role map have in common (None: there is none); the default is every role."""
+    if DEFAULT_ROLE in mine or DEFAULT_ROLE in theirs:
+        return min({*mine, *theirs} - {DEFAULT_ROLE}, default=DEFAULT_ROLE) if mine and theirs else None
+    return min(set(mine) & set(theirs), default=None)
 
 
 def remarks(policy: Policy) -> list[str]:

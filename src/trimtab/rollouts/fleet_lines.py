@@ -124,34 +124,33 @@ def add_line(  # noqa: PLR0917 - the step of a task on a host, with what it is a
 def lines(store: Path, rollout: str, attempt: int) -> dict[Place, list[HostFact]]:
     """Give every line of an attempt of a rollout, by host, the oldest first."""
     found: dict[Place, list[HostFact]] = {}
-    if store.exists():
-        with Journal(store) as journal:
-            for fact in journal.read(lambda connection: rollouts.host_lines(connection, rollout, attempt)):
-                found.setdefault((fact.hosts, fact.host), []).append(fact)
+    for fact in _read(store, rollout, attempt):
+        found.setdefault((fact.hosts, fact.host), []).append(fact)
     return found
 
 
 def newest(store: Path) -> dict[Place, HostFact]:
     """Give the newest line of every host, whoever changed it."""
-    found: dict[Place, HostFact] = {}
-    if store.exists():
-        with Journal(store) as journal:
-            for fact in journal.read(rollouts.host_lines):
-                found[fact.hosts, fact.host] = fact
-    return found
+    return {(fact.hosts, fact.host): fact for fact in _read(store)}
 
 
 def newest_by_rollout(store: Path) -> dict[Place, dict[str, HostFact]]:
     """Give the newest line of every host for each rollout that changed it, the rollout that was there last at the end."""
     found: dict[Place, dict[str, HostFact]] = {}
-    if store.exists():
-        with Journal(store) as journal:
-            for fact in journal.read(rollouts.host_lines):
-                if fact.rollout:
-                    of_host = found.setdefault((fact.hosts, fact.host), {})
-                    of_host.pop(fact.rollout, None)
-                    of_host[fact.rollout] = fact
+    for fact in _read(store):
+        if fact.rollout:
+            of_host = found.setdefault((fact.hosts, fact.host), {})
+            of_host.pop(fact.rollout, None)
+            of_host[fact.rollout] = fact
     return found
+
+
+def _read(store: Path, rollout: str | None = None, attempt: int | None = None) -> tuple[HostFact, ...]:
+    """Give lines of hosts, the oldest first; none where there is no store yet."""
+    if not store.exists():
+        return ()
+    with Journal(store) as journal:
+        return journal.read(lambda connection: rollouts.host_lines(connection, rollout, attempt))
 
 
 def restored(store: Path, rollout: str, attempt: int) -> frozenset[Place]:

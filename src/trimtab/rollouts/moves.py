@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from trimtab.learn.rollout import ACTIVE, Event, Refused, Rollout
 from trimtab.policy.assign import RUNNING
 from trimtab.policy.problems import unknown
 from trimtab.policy.resolve import models
+from trimtab.policy.rollout import shared_role
 from trimtab.policy.rollout_kept import declared, spec_of
 from trimtab.policy.rollout_spec import RolloutSpec
 from trimtab.policy.spec import DEFAULT_ROLE, Policy
@@ -220,9 +221,9 @@ def _refuse_overlap(connection: Any, spec: RolloutSpec) -> None:
         stands = machine.from_json(fact.stages)
         passed = stands.state == "passed"
         same = there & (set(cast("Any", fact.weights)) if passed else {stage.environment for stage in other.stages})
-        if fact.name != spec.name and stands.state in {*ACTIVE, "passed"} and same and _shared(spec.set, other.set):
+        if fact.name != spec.name and stands.state in {*ACTIVE, "passed"} and same and shared_role(spec.set, other.set):
             raise UsageError(
-                f"rollout {fact.name!r} is {stands.state} and changes role {_shared(spec.set, other.set)!r} in {min(same)!r}, too",
+                f"rollout {fact.name!r} is {stands.state} and changes role {shared_role(spec.set, other.set)!r} in {min(same)!r}, too",
                 hint=f"say in [roles] what it brought, or take it back: trimtab rollout undo {fact.name}"
                 if passed
                 else f"wait until it has passed, or take it back: trimtab rollout undo {fact.name}",
@@ -230,14 +231,8 @@ def _refuse_overlap(connection: Any, spec: RolloutSpec) -> None:
     for fact in experiments.newest(connection):
         kept = cast("Any", fact.declared)
         changed = {*kept["factors"], *(role for arm in kept["arms"].values() for role in arm)}
-        if fact.state == RUNNING and kept["environment"] in there and _shared(spec.set, changed):
+        if fact.state == RUNNING and kept["environment"] in there and shared_role(spec.set, changed):
             raise UsageError(
-                f"experiment {fact.name!r} runs in {kept['environment']!r} and changes role {_shared(spec.set, changed)!r}, too",
+                f"experiment {fact.name!r} runs in {kept['environment']!r} and changes role {shared_role(spec.set, changed)!r}, too",
                 hint=f"stop it first: trimtab experiment stop {fact.name}",
             )
-
-
-def _shared(mine: Collection[str], theirs: Collection[str]) -> str | None:
-    if DEFAULT_ROLE in mine or DEFAULT_ROLE in theirs:
-        return min({*mine, *theirs} - {DEFAULT_ROLE}, default=DEFAULT_ROLE) if mine and theirs else None
-    return min(set(mine) & set(theirs), default=None)
