@@ -13,10 +13,12 @@ import pytest
 from tests.fakes.hosts import NEW, OLD, SETTINGS, group_of, make_hosts
 from tests.fakes.killed_operator import policy_of
 
+from trimtab.engine.handin import hand_in
 from trimtab.hosts.lock import Guard
 from trimtab.hosts.ssh import Busy, connections
 from trimtab.journal import rollouts
 from trimtab.journal.reader import Journal
+from trimtab.journal.writer import SqliteFacts
 from trimtab.policy.rollout_spec import FileSpec, HealthSpec, StageSpec
 from trimtab.rollouts.fleet import STEPS, apply_stage, hosts_of, restore_all, to_restore
 
@@ -36,6 +38,12 @@ def hosts(tmp_path, monkeypatch):
 @pytest.fixture
 def store(tmp_path):
     return tmp_path / "store.db"
+
+
+@pytest.fixture
+def begun(store):
+    """A store as a rollout that was started leaves it: hosts of one batch must not find it half made by one another."""
+    hand_in(store, SqliteFacts(), lambda _: None)
 
 
 def apps(**given):
@@ -144,6 +152,7 @@ async def test_a_host_that_fails_is_taken_back_and_no_other_is_changed(fault, to
     assert runs(hosts, *ALL) == [OLD_ID] * 3
 
 
+@pytest.mark.usefixtures("begun")
 async def test_a_host_that_is_sick_with_the_new_model_is_taken_back(hosts, store):
     sick = (HealthSpec(command=f"! grep -q {NEW_ID} /HOST/running"),)
     done = await apply(store, apps(health=sick, batch=3))
@@ -224,6 +233,7 @@ async def test_a_guardrail_that_turns_bad_while_hosts_soak_stops_it(hosts, store
     assert runs(hosts, *ALL) == [OLD_ID] * 3
 
 
+@pytest.mark.usefixtures("begun")
 async def test_a_host_that_turns_sick_while_it_soaks_is_taken_back(hosts, store):
     policy = apps(batch=2, soak=timedelta(seconds=0.5))
 
@@ -342,6 +352,7 @@ KILLED = [*[("apply", "p2", step) for step in STEPS[:4]], ("apply", "p3", "writi
 @pytest.mark.parametrize(
     ("what", "host", "step"), [*KILLED, ("restore", "p2", "restoring"), ("restore", "p1", "restored")]
 )
+@pytest.mark.usefixtures("begun")
 async def test_killed_at_any_step_it_is_finished_or_taken_back(  # noqa: PLR0917
     what, host, step, then, hosts, store
 ):
