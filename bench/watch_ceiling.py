@@ -87,7 +87,7 @@ def told(counts: np.ndarray, begins: Sequence[int], times: int) -> int:
                 if at in past
             }
             surge = seen.now()
-            if surge is not None and surge.told:
+            if surge is not None and not surge.goes_on:
                 found += 1
                 break
     return found

@@ -121,7 +121,7 @@ class Trouble:
     mend:     the command that shows more.
     since:    when it began; one that began before its last alert is not told again.
     told:     whether it is enough to open an alert. What is not keeps an open one open.
-    size:     how large it is, where what happened once by itself may happen again: the next one is told where it is ten
+    size:     how large it is, where what happened once by itself may happen again: the next one is told where it is `larger`
               times as large, or a fortnight later. It is in the evidence, too.
     """
 
@@ -133,6 +133,7 @@ class Trouble:
     evidence: Json = field(default_factory=dict[str, Json])
     told: bool = True
     size: float | None = None
+    larger: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from trimtab.learn.watch_state import (
 )
 
 OPEN, WORSE, CLOSED = "open", "worse", "closed"
-LARGER, FORTNIGHT = 10.0, timedelta(days=14)
+FORTNIGHT = timedelta(days=14)
 
 
 def look(watched: Watched, limits: Limits, spent: Spending | None = None) -> list[Trouble]:
@@ -96,7 +96,7 @@ def _is_new(trouble: Trouble, past: Sequence[AlertFact], now: datetime, quiet: t
     before = opened.evidence.get("size") if isinstance(opened.evidence, Mapping) else None
     if trouble.size is None or not isinstance(before, int | float) or now - opened.at >= FORTNIGHT:
         return True
-    return trouble.size >= LARGER * before
+    return trouble.size >= trouble.larger * before
 
 
 def _fact(trouble: Trouble, state: str, number: int, now: datetime) -> AlertFact:

@@ -22,6 +22,7 @@ _TWO_WEEKS, _DAYS = 14, 7
 _WEEKEND = 5  # Monday is 0; hour 0 of 1970 was a Thursday
 LEARNED = 1.3  # a jump is told where it is that much higher than the highest of the last fortnight
 CHAIN = 24  # hours: jumps closer than this are one thing
+_CALM, _AGAIN, _AGAIN_RESTLESS = 1.1, 4.0 / 3.0, 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +73,17 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Jump:
-    """A window over what is expected. `since` is the hour its chain of jumps began; `told` whether it is high enough to be told."""
+    """A window over what is expected: one that is too high, or follows one that was and has not been as usual since.
+
+    since:  the hour its chain of jumps began.
+    larger: how many times as high the next one must be to be told within a fortnight.
+    """
 
     ratio: float
     expected: float
     limit: float
     since: float
-    told: bool
+    larger: float
 
 
 def ratios(
@@ -114,13 +119,19 @@ def jump(  # noqa: PLR0917 - one decision over one window
     # An hour that overlaps the window is part of it, and no past.
     before = int(start // 1)
     base = least * (1.0 + 2.0 / max(1, days) ** 2)
-    learned = max((past[h][0] for h in range(before - FORTNIGHT, before) if h in past), default=0.0)
+    began = _began(past, before, least)
+    learned = max((past[h][0] for h in range(before - FORTNIGHT, began) if h in past), default=0.0)
     limit = max(base, LEARNED * learned if learned >= least else 0.0)
-    since = _chain(past, before, least)
+    since, again = _chain(past, began, least), larger(limit, least)
     if opening >= limit:
-        return Jump(opening, expected.opening, limit, since, told=True)
-    going_on = _is_on(past, before, least, limit) and staying >= least
-    return Jump(staying, expected.staying, limit, since, told=False) if going_on else None
+        return Jump(opening, expected.opening, limit, since, again)
+    going_on = staying >= least and any(past[h][0] >= limit for h in range(began, before))
+    return Jump(staying, expected.staying, limit, since, again) if going_on else None
+
+
+def larger(limit: float, least: float) -> float:
+    """Give how many times as high as one that was told the next must be: what is calm by itself is told of the next one, too."""
+    return _AGAIN if limit <= _CALM * least else _AGAIN_RESTLESS
 
 
 def _chain(past: Mapping[int, tuple[float, float]], before: int, least: float) -> float:
@@ -134,15 +145,10 @@ def _chain(past: Mapping[int, tuple[float, float]], before: int, least: float) -
     return float(since)
 
 
-def _is_on(past: Mapping[int, tuple[float, float]], before: int, least: float, limit: float) -> bool:
-    """Whether a jump is under way: one opened within a week, and no hour since then was as usual."""
-    for hour in range(before - 1, before - WEEK, -1):
-        opening, staying = past.get(hour, (0.0, 0.0))
-        if opening >= limit:
-            return True
-        if staying < least:
-            return False
-    return False
+def _began(past: Mapping[int, tuple[float, float]], before: int, least: float) -> int:
+    """Give the first of the hours up to `before`, of the last week, since which none was as usual: all of them are one jump."""
+    usual = (hour for hour in range(before - 1, before - WEEK, -1) if past.get(hour, (0.0, 0.0))[1] < least)
+    return next(usual, before - WEEK) + 1
 
 
 def _weekend(hour: float) -> bool:

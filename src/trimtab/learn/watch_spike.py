@@ -175,9 +175,9 @@ def spikes(
     start = watched.now.timestamp() / 3600.0 - 1.0
     per_run, in_all = spent.jump_for_runs(watched.hour, start), spent.jump_in_all(watched.hour, start)
     # What a run costs says more than what all of them do.
-    chosen = next((found for found in (per_run, in_all) if found and found.told), per_run or in_all)
-    surge = (demand or surges(watched, spent.factor)).now()
-    if surge is not None and (chosen is None or (surge.told and not chosen.told)):
+    chosen = per_run or in_all
+    surge = (demand or surges(watched, spent.factor)).now() if chosen is None else None
+    if surge is not None:
         found.append(_surge(watched, spent, surge))
     elif chosen is not None or spent.over_days(watched.hour):
         found.append(_spike(watched, spent, chosen, per_run=chosen is not None and chosen is per_run))
@@ -196,20 +196,20 @@ def _spike(watched: Watched, spent: Spending, found: Jump | None, *, per_run: bo
     if found is None:
         day = amount(spent.dearest_day, unit)
         what = f"{place} spent {came_to} in the last hour; the dearest of the {spent.days} days known came to {day}"
-        usual, ratio, since, told = spent.dearest_day, hour.of(unit) / (spent.dearest_day or 1.0), spent.end - 1.0, True
+        usual, ratio, since = spent.dearest_day, hour.of(unit) / (spent.dearest_day or 1.0), spent.end - 1.0
     elif per_run:
         what = (
             f"{place} spent {amount(each, unit)} a run in the last hour, {times(found.ratio)} the usual "
             f"{amount(spent.a_run, unit)}: {came_to} for {hour.runs:,} runs"
         )
-        usual, ratio, since, told = spent.a_run, found.ratio, found.since, found.told
+        usual, ratio, since = spent.a_run, found.ratio, found.since
     else:
         usual_calls = spent.amounts.seasonal(watched.now.timestamp() / 3600.0 - 1.0)
         what = (
             f"{place} spent {came_to} in the last hour, {times(found.ratio)} the usual {amount(found.expected, unit)}"
             f" ({hour.runs:,} runs at {amount(each, unit)}, usually {amount(spent.a_run, unit)} each)"
         )
-        usual, ratio, since, told = usual_calls or found.expected, found.ratio, found.since, found.told
+        usual, ratio, since = usual_calls or found.expected, found.ratio, found.since
     evidence: dict[str, Json] = {
         "unit": unit,
         "spent": round(hour.of(unit), 6),
@@ -222,10 +222,11 @@ def _spike(watched: Watched, spent: Spending, found: Jump | None, *, per_run: bo
     }
     mend = f"trimtab cost report --by role --since 1d --environment {place}"
     # Demand jumps by itself; what a run costs does not.
-    size = round(ratio, 2) if found is not None and not per_run else None
-    if size is not None:
-        evidence = {**evidence, "size": size}
-    return Trouble(f"spend_spike/{place}", "error", what, mend, hour_at(since), evidence, told, size)
+    if found is None or per_run:
+        return Trouble(f"spend_spike/{place}", "error", what, mend, hour_at(since), evidence)
+    size = round(ratio, 2)
+    evidence = {**evidence, "size": size}
+    return Trouble(f"spend_spike/{place}", "error", what, mend, hour_at(since), evidence, size=size, larger=found.larger)
 
 
 def surges(watched: Watched, factor: float) -> Surges:
@@ -235,7 +236,7 @@ def surges(watched: Watched, factor: float) -> Surges:
 
 def _surge(watched: Watched, spent: Spending, found: Surge) -> Trouble:
     hour, unit, place, ratio = watched.hour, spent.unit, watched.environment, found.runs / max(1.0, found.expected)
-    when = f"in the last {found.minutes} minutes" if found.told else f"{found.minutes} minutes long, and it goes on"
+    when = f"{found.minutes} minutes long, and it goes on" if found.goes_on else f"in the last {found.minutes} minutes"
     what = (
         f"{place} accepted {found.runs:,} runs {when}, {times(ratio)} the {found.expected:,.0f} that were to be expected; the last hour"
         f" cost {amount(hour.of(unit), unit)}"
@@ -253,7 +254,8 @@ def _surge(watched: Watched, spent: Spending, found: Surge) -> Trouble:
     }
     mend = f"trimtab cost report --by workflow --since 1d --environment {place}"
     since = datetime.fromtimestamp(found.since * SLOT, UTC)
-    return Trouble(f"spend_spike/{place}", "error", what, mend, since, evidence, found.told, round(ratio, 2))
+    size = round(ratio, 2)
+    return Trouble(f"spend_spike/{place}", "error", what, mend, since, evidence, size=size, larger=found.larger)
 
 
 def knows_spikes(watched: Watched, spent: Spending) -> Knowledge:

@@ -18,6 +18,8 @@ from functools import cached_property
 from math import sqrt
 from statistics import median
 
+from trimtab.learn.watch_series import larger
+
 SLOT = 600  # seconds
 HOUR, DAY, WEEK, FORTNIGHT = 6, 144, 1008, 2016  # slots
 WINDOWS = (2, 3, 6)
@@ -29,9 +31,11 @@ _LEARNED = 1.1
 
 @dataclass(frozen=True, slots=True)
 class Surge:
-    """`runs` came in `minutes` where about `expected` should have; `told` where that is news, and does not just go on.
+    """`runs` came in `minutes` where about `expected` should have.
 
-    since: the slot in which it began, or the first of the surges that led up to it, each less than a day before the next.
+    since:   the slot in which it began, or the first of the surges that led up to it, each less than a day before the next.
+    goes_on: whether that was some time ago, and runs have not been as before since.
+    larger:  how many times as large the next one must be to be told within a fortnight.
     """
 
     runs: int
@@ -40,7 +44,8 @@ class Surge:
     score: float
     limit: float
     since: int
-    told: bool
+    goes_on: bool
+    larger: float
 
 
 @dataclass
@@ -87,7 +92,7 @@ class Surges:
             return None
         score, window = self.best(self.end)
         if score >= self.limit:
-            return self._surge(self.end, window, told=True)
+            return self._surge(self.end, window, goes_on=False)
         told = (at for at in range(self.end - DAY, self.end) if self.past.get(at, 0.0) >= self.limit)
         # The first of them: those after it already hold the surge against itself.
         began = next(told, None)
@@ -96,7 +101,7 @@ class Surges:
         _, window = self.best(began)
         usual = self.expected(began, window) * HOUR / window
         goes_on = self._sum(self.end - HOUR, self.end) >= self.least * max(usual, _FEW)
-        return self._surge(began, window, told=False) if goes_on else None
+        return self._surge(began, window, goes_on=True) if goes_on else None
 
     def best(self, at: int) -> tuple[float, int]:
         """Give the highest score of the windows that end at a slot, and the window in slots."""
@@ -121,7 +126,7 @@ class Surges:
         expected = self.expected(at, window)
         return max(0.0, runs - _CHANCE * sqrt(max(expected, 1.0))) / (expected + _FEW)
 
-    def _surge(self, at: int, window: int, *, told: bool) -> Surge:
+    def _surge(self, at: int, window: int, *, goes_on: bool) -> Surge:
         return Surge(
             runs=self._sum(at - window, at),
             expected=self.expected(at, window),
@@ -129,7 +134,8 @@ class Surges:
             score=self.best(at)[0],
             limit=self.limit,
             since=self._chain(at - window),
-            told=told,
+            goes_on=goes_on,
+            larger=larger(self.limit, self.least),
         )
 
     def _chain(self, since: int) -> int:

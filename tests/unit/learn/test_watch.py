@@ -270,7 +270,7 @@ def test_a_warning_that_becomes_an_error_is_told_once_more():
 
 def test_demand_that_jumped_once_is_told_again_only_where_it_jumps_much_higher_or_later():
     past: dict[str, list[AlertFact]] = {}
-    jumped = replace(TROUBLE, size=3.0, evidence={"size": 3.0})
+    jumped = replace(TROUBLE, size=3.0, larger=10.0, evidence={"size": 3.0})
     after([jumped], past, NOW)
     after([], past, NOW + HOUR)
     later = NOW + 2 * DAY
@@ -278,6 +278,33 @@ def test_demand_that_jumped_once_is_told_again_only_where_it_jumps_much_higher_o
     assert after([replace(jumped, since=later, size=31.0)], past, later) == [OPEN]
     after([], past, later + HOUR)
     assert after([replace(jumped, since=later + 15 * DAY)], past, later + 15 * DAY) == [OPEN]
+
+
+@pytest.mark.parametrize(("rate", "a_run"), [(120, 0.02), (40, 0.06)])
+@pytest.mark.parametrize("hours", [1, 2, 5, 30])
+def test_a_spike_that_goes_on_is_found_however_late_somebody_looks(rate: int, a_run: float, hours: int):
+    before = watched(days=10).hours
+    spiked = [SpentHour(NOW - HOUR * back, spent(rate, a_run)) for back in range(hours, 0, -1)]
+    (found,) = look(watched(hours=[*before[: -len(spiked)], *spiked], hour=spent(rate, a_run)), Limits())
+    assert (found.cause, found.told) == ("spend_spike/production", True)
+    assert found.since == NOW - HOUR * hours
+
+
+def test_demand_that_is_calm_by_itself_is_told_again_from_a_third_more_on():
+    (first,) = look(watched(days=14, hour=spent(100)), Limits())
+    assert (first.told, first.size) == (True, 2.5)
+    past: dict[str, list[AlertFact]] = {}
+    after([first], past, NOW)
+    after([], past, NOW + HOUR)
+    again = replace(first, since=NOW + 2 * DAY)
+    assert after([replace(again, size=3.2)], past, again.since) == []
+    assert after([replace(again, size=3.4)], past, again.since) == [OPEN]
+
+
+def test_demand_that_jumps_by_itself_is_told_again_only_where_it_is_twenty_times_as_high():
+    jumpy = [SpentHour(h.at, spent(40 * (3 if h.at == NOW - 5 * DAY else 1))) for h in watched(days=14).hours]
+    (found,) = look(watched(hours=jumpy, hour=spent(200)), Limits())
+    assert (found.told, found.larger) == (True, 20.0)
 
 
 @pytest.mark.parametrize("looked", ["chronic_burn/production", "spend_spike/prod", "spend_spike/prod/"])

@@ -32,13 +32,13 @@ def surge(times: float, slots: int = 3, ago: int = 0) -> dict[int, int]:
 
 def is_told(counts: Mapping[int, int], factor: float = 3.0) -> bool:
     found = Surges(counts, END, factor).now()
-    return found is not None and found.told
+    return found is not None and not found.goes_on
 
 
 def test_three_times_as_many_runs_are_told_within_half_an_hour():
     found = Surges(even(changed=surge(3)), END).now()
     assert found is not None
-    assert (found.told, found.runs, found.minutes) == (True, 270, 30)
+    assert (found.goes_on, found.runs, found.minutes) == (False, 270, 30)
     assert found.expected == 90
     assert found.since == END - 3
 
@@ -70,15 +70,24 @@ def test_a_record_that_surges_by_itself_is_told_beyond_its_second_highest_surge_
     assert is_told(even(changed=surge(40, ago=5 * DAY) | surge(3)))
 
 
+def test_the_next_surge_is_told_from_a_third_more_on_where_the_record_is_calm_and_from_twenty_times_where_it_is_not():
+    own = surge(4, ago=2 * DAY) | surge(4, ago=5 * DAY)
+    calm, restless = (Surges(even(14, changed), END).now() for changed in (surge(3), own | surge(8)))
+    assert calm is not None
+    assert restless is not None
+    assert calm.larger == pytest.approx(4 / 3)
+    assert restless.larger == 20
+
+
 def test_a_morning_that_comes_every_day_is_no_surge():
     busy = {END - back: 200 for day in range(9) for back in range(DAY * day + 1, DAY * day + 4)}
     assert not is_told({END - back: 20 for back in range(1, 9 * DAY)} | busy)
 
 
-def test_a_surge_goes_on_without_being_told_again_and_is_over_when_runs_are_as_before():
+def test_a_surge_goes_on_and_is_over_when_runs_are_as_before():
     on = Surges(even(changed=surge(3, 2 * HOUR)), END).now()
     assert on is not None
-    assert not on.told
+    assert on.goes_on
     assert on.since == END - 2 * HOUR
     after = surge(3, 3 * HOUR, ago=HOUR)
     assert Surges(even(changed=after), END).now() is None
@@ -87,7 +96,7 @@ def test_a_surge_goes_on_without_being_told_again_and_is_over_when_runs_are_as_b
 def test_surges_less_than_a_day_apart_are_one_thing_that_began_with_the_first():
     found = Surges(even(changed=surge(3, ago=100) | surge(3, ago=200) | surge(3, ago=500) | surge(9)), END).now()
     assert found is not None
-    assert found.told
+    assert not found.goes_on
     assert found.since == END - 203
 
 
