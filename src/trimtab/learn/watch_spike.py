@@ -226,7 +226,9 @@ def _spike(watched: Watched, spent: Spending, found: Jump | None, *, per_run: bo
         return Trouble(f"spend_spike/{place}", "error", what, mend, hour_at(since), evidence)
     size = round(ratio, 2)
     evidence = {**evidence, "size": size}
-    return Trouble(f"spend_spike/{place}", "error", what, mend, hour_at(since), evidence, size=size, larger=found.larger)
+    return Trouble(
+        f"spend_spike/{place}", "error", what, mend, hour_at(since), evidence, size=size, larger=found.larger
+    )
 
 
 def surges(watched: Watched, factor: float) -> Surges:
