@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from trimtab.cli.options import POLICY_FILE
 from trimtab.core.outcome import Status
@@ -19,12 +20,12 @@ RESUMABLE = (Status.NEEDS_YOU, Status.PAUSED_BUDGET, Status.NEEDS_CREDENTIAL)
 class Where:
     """The store that a command was pointed at: the next command is pointed there, too."""
 
-    store: str | None
+    store: Path | None
     policy_file: str
 
     def command(self, *words: str) -> str:
         """Write a command that may be pasted; `YOU` is for a person to fill in."""
-        places = ["--store", self.store] if self.store else []
+        places = ["--store", str(self.store)] if self.store else []
         places += ["--policy", self.policy_file] if self.policy_file != POLICY_FILE else []
         return " ".join(["trimtab", *words, *map(shlex.quote, places)])
 

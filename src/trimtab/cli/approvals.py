@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -32,7 +33,7 @@ def approvals() -> None:
 @policy_option
 @store_option
 @json_option
-def list_approvals(every: bool, policy_file: str, store: str | None, as_json: bool) -> None:
+def list_approvals(every: bool, policy_file: str, store: Path | None, as_json: bool) -> None:
     """List calls that wait, oldest first."""
     from trimtab.cli.show import console, print_json
     from trimtab.journal.reader import Journal
@@ -52,7 +53,7 @@ def list_approvals(every: bool, policy_file: str, store: str | None, as_json: bo
 @policy_option
 @store_option
 @json_option
-def show(key: str, policy_file: str, store: str | None, as_json: bool) -> None:
+def show(key: str, policy_file: str, store: Path | None, as_json: bool) -> None:
     """Show one call whole. KEY may be the start of one."""
     from rich.markup import escape
 
@@ -81,7 +82,7 @@ def show(key: str, policy_file: str, store: str | None, as_json: bool) -> None:
 @policy_option
 @store_option
 @json_option
-def approve(key: str, by: str, policy_file: str, store: str | None, as_json: bool) -> int:
+def approve(key: str, by: str, policy_file: str, store: Path | None, as_json: bool) -> int:
     """Let the call KEY run, once."""
     return _decide(key, by, policy_file, store, approved=True, as_json=as_json)
 
@@ -92,12 +93,12 @@ def approve(key: str, by: str, policy_file: str, store: str | None, as_json: boo
 @policy_option
 @store_option
 @json_option
-def deny(key: str, by: str, policy_file: str, store: str | None, as_json: bool) -> int:
+def deny(key: str, by: str, policy_file: str, store: Path | None, as_json: bool) -> int:
     """Never let the call KEY run."""
     return _decide(key, by, policy_file, store, approved=False, as_json=as_json)
 
 
-def _decide(key: str, by: str, policy_file: str, store: str | None, *, approved: bool, as_json: bool) -> int:
+def _decide(key: str, by: str, policy_file: str, store: Path | None, *, approved: bool, as_json: bool) -> int:
     from trimtab.cli.show import print_json
     from trimtab.journal.reader import Journal
     from trimtab.word import decide_elsewhere

@@ -19,7 +19,7 @@ from trimtab.core.errors import UsageError
 @store_option
 @json_option
 def audit(
-    name: str | None, since: str | None, limit: int | None, policy_file: str, store: str | None, as_json: bool
+    name: str | None, since: str | None, limit: int | None, policy_file: str, store: Path | None, as_json: bool
 ) -> None:
     """List every move of rollouts and experiments and every step on a host, the newest last.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -47,7 +48,7 @@ class CapLine:
 @policy_option
 @store_option
 @json_option
-def budgets(policy_file: str, store: str | None, as_json: bool) -> int:
+def budgets(policy_file: str, store: Path | None, as_json: bool) -> int:
     """Show what of each cap is used, and what is left.
 
     Days are UTC. Caps on a run are shown for the run that has used most. Exits with 1 where a cap is reached or runs are paused.

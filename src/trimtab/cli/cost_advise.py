@@ -78,7 +78,7 @@ def advise(
     html: Path | None,
     png: Path | None,
     policy_file: str,
-    store: str | None,
+    store: Path | None,
     as_json: bool,
 ) -> int:
     """Say which roles to move to which models, from what experiments measured and what the traffic would cost.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -50,7 +51,7 @@ def breakeven(
     success_b: Decimal | None,
     alpha: float,
     policy_file: str,
-    store: str | None,
+    store: Path | None,
     as_json: bool,
 ) -> int:
     """Say what a failed run must cost you before the dearer role map pays, and what is known of that.

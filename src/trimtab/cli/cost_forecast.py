@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import click
 
@@ -53,7 +54,7 @@ def forecast(
     environment: str | None,
     every_model: bool,
     policy_file: str,
-    store: str | None,
+    store: Path | None,
     as_json: bool,
 ) -> int:
     """Say what calls on one model would cost on another, with every sum shown.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -32,7 +33,7 @@ def report(
     until: str | None,
     environment: str | None,
     policy_file: str,
-    store: str | None,
+    store: Path | None,
     as_json: bool,
 ) -> None:
     """Show what model calls cost: in all, for each run that succeeded, and what of it came to nothing.

@@ -51,7 +51,7 @@ def credentials() -> None:
 @environment_option
 @store_option
 @json_option
-def list_credentials(factory: str | None, policy_file: str, environment: str, store: str | None, as_json: bool) -> int:
+def list_credentials(factory: str | None, policy_file: str, environment: str, store: Path | None, as_json: bool) -> int:
     """List every credential, who needs it, whether it is valid now, and how many runs wait for it.
 
     Leaves with 1 where one is not valid, or expires within 7 days.

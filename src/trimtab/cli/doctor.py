@@ -34,7 +34,7 @@ _URGENT = {"error": 0, "warning": 1, "note": 2}
 @store_option
 @json_option
 def doctor(
-    home: str | None, project: str | None, offline: bool, policy_file: str, store: str | None, as_json: bool
+    home: str | None, project: str | None, offline: bool, policy_file: str, store: Path | None, as_json: bool
 ) -> int:
     """Look at this host: the terminal, the policy, the journal, keys, limits. Reads only, and takes three seconds at most.
 

@@ -74,7 +74,7 @@ def scene(
     home: str | None,
     project: str | None,
     policy_file: str,
-    store: str | None,
+    store: Path | None,
     now: datetime,
     *,
     offline: bool,
@@ -89,7 +89,7 @@ def scene(
             policy = load(file)
         except PolicyError as error:
             refused = error
-    kept = Path(store) if store else policy.store if policy else place.project / "trimtab.db"
+    kept = store or (policy.store if policy else place.project / "trimtab.db")
     return Scene(place, now, policy, refused, str(file), kept if store or kept.exists() else None, offline)
 
 

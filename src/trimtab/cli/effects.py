@@ -46,7 +46,7 @@ def effects() -> None:
 @store_option
 @json_option
 def list_effects(
-    run: str | None, state: str | None, unknown: bool, limit: int, policy_file: str, store: str | None, as_json: bool
+    run: str | None, state: str | None, unknown: bool, limit: int, policy_file: str, store: Path | None, as_json: bool
 ) -> None:
     """List how effects stand, the latest change first."""
     from trimtab.cli.show import console, print_json
@@ -69,7 +69,7 @@ def list_effects(
 @policy_option
 @store_option
 @json_option
-def show(key: str, policy_file: str, store: str | None, as_json: bool) -> None:
+def show(key: str, policy_file: str, store: Path | None, as_json: bool) -> None:
     """Show one effect whole: its arguments and every line of it. KEY may be the start of one."""
     from rich.markup import escape
 
@@ -108,7 +108,7 @@ def show(key: str, policy_file: str, store: str | None, as_json: bool) -> None:
 @store_option
 @json_option
 def settle(
-    key: str, said: str | None, result: str | None, by: str, policy_file: str, store: str | None, as_json: bool
+    key: str, said: str | None, result: str | None, by: str, policy_file: str, store: Path | None, as_json: bool
 ) -> int:
     """Say what came of the effect KEY, so that its run can go on or end. KEY may be the start of one."""
     from trimtab.cli.show import print_json

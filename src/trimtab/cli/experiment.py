@@ -45,14 +45,14 @@ def experiment() -> None:
 @policy_option
 @store_option
 @json_option
-def list_(policy_file: str, store: str | None, as_json: bool) -> None:
+def list_(policy_file: str, store: Path | None, as_json: bool) -> None:
     """List the experiments of the policy and of the store, and how each stands."""
     from trimtab.cli.experiment_table import listed, print_list
     from trimtab.cli.show import print_json
     from trimtab.experiments import newest_moves
 
     loaded = load_policy(policy_file)
-    rows = listed(loaded, newest_moves(Path(store) if store else loaded.store))
+    rows = listed(loaded, newest_moves(store or loaded.store))
     if as_json:
         print_json(rows)
     else:
@@ -68,7 +68,7 @@ def list_(policy_file: str, store: str | None, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do it in production without being asked.")
 @policy_option
 @store_option
-def start(name: str, by: str, weight: str | None, yes: bool, policy_file: str, store: str | None) -> int:
+def start(name: str, by: str, weight: str | None, yes: bool, policy_file: str, store: Path | None) -> int:
     """Let NAME put runs into its arms from now on; again, with another weight, to ramp it.
 
     Growing the weight never moves a run that is in. Applications that run see it within a second.
@@ -82,7 +82,7 @@ def start(name: str, by: str, weight: str | None, yes: bool, policy_file: str, s
         f"start experiment {name!r}" + (f" with treatment for {share * 100:.4g} % of the runs" if share else ""),
         yes=yes,
     )
-    path = Path(store) if store else loaded.store
+    path = store or loaded.store
     moved = start_experiment(path, loaded, name, by=by, weight=share, at=datetime.now(UTC))
     last = find(name, path).moves[-1]
     stands = f"{name} runs in {spec.environment}, treatment for {last.weight * 100:.4g} % of the runs"
@@ -97,7 +97,7 @@ def start(name: str, by: str, weight: str | None, yes: bool, policy_file: str, s
 @click.option("--yes", is_flag=True, help="Do it in production without being asked.")
 @policy_option
 @store_option
-def stop(name: str, by: str, reason: str, yes: bool, policy_file: str, store: str | None) -> int:
+def stop(name: str, by: str, reason: str, yes: bool, policy_file: str, store: Path | None) -> int:
     """Put no further run into an arm of NAME. Runs that are in stay in, and are counted."""
     from trimtab.experiments import stop_experiment
 
@@ -118,7 +118,7 @@ def stop(name: str, by: str, reason: str, yes: bool, policy_file: str, store: st
 @store_option
 @json_option
 def status(
-    name: str, alpha: float, minutes_per_ask: float, gate: bool, policy_file: str, store: str | None, as_json: bool
+    name: str, alpha: float, minutes_per_ask: float, gate: bool, policy_file: str, store: Path | None, as_json: bool
 ) -> int:
     """Show what is known of NAME by now: ship, stop or undecided, and why.
 
@@ -147,7 +147,7 @@ def status(
 @policy_option
 @store_option
 @json_option
-def advise(name: str, alpha: float, policy_file: str, store: str | None, as_json: bool) -> None:
+def advise(name: str, alpha: float, policy_file: str, store: Path | None, as_json: bool) -> None:
     """Rank the roles of a factorial experiment: which upgrade gains most, and what it costs."""
     from trimtab.cli.experiment_table import advice, print_advice
     from trimtab.cli.show import print_json
@@ -180,7 +180,7 @@ def report(
     alpha: float,
     minutes_per_ask: float,
     policy_file: str,
-    store: str | None,
+    store: Path | None,
 ) -> None:
     """Write what is known of NAME as a page that needs nothing else, and its plots as a picture."""
     if html is None and png is None:
@@ -215,7 +215,7 @@ def plan(
     base: float | None,
     alpha: float,
     policy_file: str,
-    store: str | None,
+    store: Path | None,
     as_json: bool,
 ) -> int:
     """Say how many runs and days a verdict would take, at your own traffic, before NAME is started.
@@ -228,7 +228,7 @@ def plan(
 
     loaded = load_policy(policy_file)
     spec = declared_in(loaded, name)
-    path = Path(store) if store else loaded.store
+    path = store or loaded.store
     try:
         made = make_plan(loaded, spec, path, runs_per_day, None if base is None else base / 100, alpha)
     except ModuleNotFoundError as missing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 @yes_option
 @policy_option
 @store_option
-def apply(named: Sequence[str], by: str, yes: bool, policy_file: str, store: str | None) -> int:
+def apply(named: Sequence[str], by: str, yes: bool, policy_file: str, store: Path | None) -> int:
     """Bring hosts to the models that the policy and the rollouts in force want there, and prove it.
 
     The change is printed first. Nothing is changed before every one of them could be reached, locked and read. A host that fails

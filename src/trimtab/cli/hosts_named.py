@@ -36,6 +36,6 @@ def only(policy: Policy, places: Collection[Place]) -> Policy:
     return replace(policy, hosts={n: replace(policy.hosts[n], addresses=there) for n, there in left.items() if there})
 
 
-def at_store(policy: Policy, store: str | None) -> Policy:
+def at_store(policy: Policy, store: Path | None) -> Policy:
     """Give the policy with another store, where one is named."""
-    return policy if store is None else replace(policy, app=replace(policy.app, store=str(Path(store).absolute())))
+    return policy if store is None else replace(policy, app=replace(policy.app, store=str(store.absolute())))

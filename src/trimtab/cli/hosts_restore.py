@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @yes_option
 @policy_option
 @store_option
-def restore(named: Sequence[str], by: str, yes: bool, policy_file: str, store: str | None) -> int:
+def restore(named: Sequence[str], by: str, yes: bool, policy_file: str, store: Path | None) -> int:
     """Put back what hosts (or groups) had before the last `trimtab hosts apply`, restart, and prove what answered before.
 
     Where somebody changed a file since, only the keys that were written are put back. What a rollout wrote is taken back by

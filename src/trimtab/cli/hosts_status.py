@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @policy_option
 @store_option
 @json_option
-def status(named: Sequence[str], policy_file: str, store: str | None, as_json: bool) -> int:
+def status(named: Sequence[str], policy_file: str, store: Path | None, as_json: bool) -> int:
     """Show which model each role is to run on each host, what its files say, and which model answered last.
 
     Hosts are read by the system's ssh; no model is asked and nothing is changed. A host that cannot be reached is unknown.

@@ -78,7 +78,7 @@ def show(model: str, on: datetime | None, policy_file: str, as_json: bool) -> No
 @store_option
 @_on_option
 @json_option
-def check(policy_file: str, store: str | None, on: datetime | None, as_json: bool) -> None:
+def check(policy_file: str, store: Path | None, on: datetime | None, as_json: bool) -> None:
     """Check every model the policy names: retirement, aliases, prices, and prompts close to a dearer tier.
 
     Prompts are those of the last 30 days, where there is a store.
@@ -91,7 +91,7 @@ def check(policy_file: str, store: str | None, on: datetime | None, as_json: boo
 
     policy, day = load_policy(policy_file), _day(on)
     catalogue = Catalogue(policy.price_file)
-    path = Path(store) if store else policy.store
+    path = store or policy.store
     named, prompts = named_in(policy), None
     if store or path.exists():
         with Journal(path) as journal:

@@ -27,7 +27,9 @@ policy_option = click.option(
 environment_option = click.option(
     "--environment", default="local", show_default=True, metavar="NAME", help="The environment whose roles count."
 )
-store_option = click.option("--store", metavar="FILE", help="The file with runs and facts.  [default: the policy's]")
+store_option = click.option(
+    "--store", type=Path, metavar="FILE", help="The file with runs and facts.  [default: the policy's]"
+)
 app_option = click.option(
     "--app", "factory", metavar="MODULE:CALLABLE", help="What gives the workflows.  [default: the policy's app.factory]"
 )
@@ -41,10 +43,10 @@ def load_policy(policy_file: str) -> Policy:
     return load(Path(policy_file))
 
 
-def find_store(store: str | None, policy_file: str) -> Path:
+def find_store(store: Path | None, policy_file: str) -> Path:
     """Find the store: as given, or the policy's, or the default beside where we are."""
     if store:
-        return Path(store)
+        return store
     return load_policy(policy_file).store if Path(policy_file).exists() else Path("trimtab.db")
 
 
@@ -95,7 +97,7 @@ def needs_extra(missing: ModuleNotFoundError, what: str) -> Exception:
     return UsageError(f"{what} needs {missing.name}, which is not installed", hint="pip install 'trimtab[learn]'")
 
 
-def make_app(policy_file: str, factory: str | None, environment: str, store: str | None) -> App:
+def make_app(policy_file: str, factory: str | None, environment: str, store: Path | None) -> App:
     """Compose the app that a command works with."""
     from trimtab.app import App
 

@@ -76,7 +76,7 @@ def check(factory: str | None, policy_file: str, as_json: bool) -> None:
 @store_option
 @json_option
 def show(
-    explain: bool, factory: str | None, policy_file: str, environment: str, store: str | None, as_json: bool
+    explain: bool, factory: str | None, policy_file: str, environment: str, store: Path | None, as_json: bool
 ) -> None:
     """Show which model plays each role in runs accepted now; a rollout under way reaches a share of them."""
     from trimtab.cli.policy_rollouts import map_of
@@ -84,7 +84,7 @@ def show(
     from trimtab.cli.show import print_json
 
     loaded = load_policy(policy_file)
-    there = map_of(loaded, environment, Path(store) if store else loaded.store, _roles(loaded, factory))
+    there = map_of(loaded, environment, store or loaded.store, _roles(loaded, factory))
     if as_json:
         print_json(printable(loaded, there, explain=explain))
     else:

@@ -81,7 +81,7 @@ def replay(
     factory: str | None,
     policy_file: str,
     environment: str,
-    store: str | None,
+    store: Path | None,
     as_json: bool,
 ) -> int:
     """Run requests again on the policy's role map and on a changed one, in a world where nothing is real, and compare.

@@ -50,7 +50,7 @@ def resume(
     models: tuple[str, ...],
     by: str,
     policy_file: str,
-    store: str | None,
+    store: Path | None,
     as_json: bool,
 ) -> int:
     """Let RUN go on where it waits for a person, a budget or a credential. A worker takes it up at once, or at its next start."""

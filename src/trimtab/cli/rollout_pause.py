@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from trimtab.cli import FINE
@@ -16,7 +18,7 @@ from trimtab.cli.rollout_options import by_option, confirmed, reason_option, yes
 @yes_option
 @policy_option
 @store_option
-def pause(name: str, by: str, reason: str, yes: bool, policy_file: str, store: str | None) -> int:
+def pause(name: str, by: str, reason: str, yes: bool, policy_file: str, store: Path | None) -> int:
     """Stop NAME from going forward. What is in force stays in force, and harm that is shown still ends it at once."""
     from trimtab.cli.rollout_moves import move
     from trimtab.rollouts.moves import find

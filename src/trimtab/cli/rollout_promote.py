@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @yes_option
 @policy_option
 @store_option
-def promote(name: str, by: str, reason: str, watch: bool, yes: bool, policy_file: str, store: str | None) -> int:
+def promote(name: str, by: str, reason: str, watch: bool, yes: bool, policy_file: str, store: Path | None) -> int:
     """Let the stage that NAME is holding pass by hand; the next one is in force at once.
 
     What the gate says by now is printed first and kept with who did it. Harm that is shown cannot be promoted.
@@ -35,7 +35,7 @@ def promote(name: str, by: str, reason: str, watch: bool, yes: bool, policy_file
     from trimtab.rollouts.moves import find
 
     loaded = load_policy(policy_file)
-    path = Path(store) if store else loaded.store
+    path = store or loaded.store
     standing = find(path, name)
     if standing.rollout.state != "holding":
         refuse(standing, "promote")

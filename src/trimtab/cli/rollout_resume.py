@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @yes_option
 @policy_option
 @store_option
-def resume(name: str, by: str, reason: str, watch: bool, yes: bool, policy_file: str, store: str | None) -> int:
+def resume(name: str, by: str, reason: str, watch: bool, yes: bool, policy_file: str, store: Path | None) -> int:
     """Go on with NAME: after a pause, and wherever hosts wait to be changed, such as when the one who changed them died.
 
     A host that was being changed is looked at first: it is finished, or put back and proved.
@@ -36,7 +36,7 @@ def resume(name: str, by: str, reason: str, watch: bool, yes: bool, policy_file:
     from trimtab.rollouts.moves import find
 
     loaded = load_policy(policy_file)
-    path = Path(store) if store else loaded.store
+    path = store or loaded.store
     standing = find(path, name)
     state = standing.rollout.state
     if state not in ACTIVE:

@@ -37,7 +37,7 @@ def start(
     without_needs: str | None,
     yes: bool,
     policy_file: str,
-    store: str | None,
+    store: Path | None,
 ) -> int:
     """Start rollout NAME of the policy: new runs of its first stage get the new map, its hosts are changed and proved.
 
@@ -49,7 +49,7 @@ def start(
     from trimtab.rollouts.moves import declared_in, start_rollout
 
     loaded = load_policy(policy_file)
-    path = Path(store) if store else loaded.store
+    path = store or loaded.store
     spec = declared_in(loaded, name)
     _see_that_it_may_start(path, loaded, name)
     evidence = _rests_on(path, spec, without_needs)

@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 @policy_option
 @store_option
 @json_option
-def status(name: str | None, watch: bool, policy_file: str, store: str | None, as_json: bool) -> int:
+def status(name: str | None, watch: bool, policy_file: str, store: Path | None, as_json: bool) -> int:
     """Show how NAME stands: stages, runs on each map, what the gate says and misses, hosts. Without NAME all, a line each.
 
     Leaves with 1 where something is wrong: it failed, a host is unknown, failed or not proved back, the gate found harm, or the
     policy declares what is under way otherwise than it was started. It reads the store only; `trimtab hosts status` asks the hosts.
     """
     loaded = load_policy(policy_file)
-    path = Path(store) if store else loaded.store
+    path = store or loaded.store
     try:
         if name is None:
             return _all(path, loaded, watch=watch, as_json=as_json)

@@ -18,7 +18,7 @@ from trimtab.cli.rollout_options import by_option, migrate_option, reason_option
 @yes_option
 @policy_option
 @store_option
-def undo(name: str, by: str, reason: str, migrate: bool, yes: bool, policy_file: str, store: str | None) -> int:
+def undo(name: str, by: str, reason: str, migrate: bool, yes: bool, policy_file: str, store: Path | None) -> int:
     """Take NAME back, from any state and in all environments: new runs get the old map within a second, its hosts are put back and proved.
 
     Runs in flight keep their models. Leaves with 1 while a host is not proved back; said again, it finishes what was left.
@@ -26,5 +26,5 @@ def undo(name: str, by: str, reason: str, migrate: bool, yes: bool, policy_file:
     from trimtab.cli.rollout_back import take_back
 
     loaded = load_policy(policy_file)
-    path = Path(store) if store else loaded.store
+    path = store or loaded.store
     return take_back(path, loaded, name, "undo", by=by, reason=reason, migrate=migrate, yes=yes)

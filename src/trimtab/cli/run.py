@@ -43,7 +43,7 @@ def run(
     factory: str | None,
     policy_file: str,
     environment: str,
-    store: str | None,
+    store: Path | None,
     as_json: bool,
 ) -> int:
     """Start WORKFLOW on one request and wait until it ended or needs somebody.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
@@ -43,7 +44,7 @@ def list_runs(
     half_done: bool,
     limit: int,
     policy_file: str,
-    store: str | None,
+    store: Path | None,
     as_json: bool,
 ) -> int:
     """List runs, newest first."""
@@ -66,7 +67,7 @@ def list_runs(
     return FINE
 
 
-def _list_half_done(limit: int, policy_file: str, store: str | None, *, as_json: bool) -> int:
+def _list_half_done(limit: int, policy_file: str, store: Path | None, *, as_json: bool) -> int:
     from trimtab.cli.half_done import half_done_json, print_half_done
     from trimtab.cli.show import console, print_json
     from trimtab.journal.reader import Journal
@@ -91,7 +92,7 @@ def _list_half_done(limit: int, policy_file: str, store: str | None, *, as_json:
 @policy_option
 @store_option
 @json_option
-def show(run: str, policy_file: str, store: str | None, as_json: bool) -> None:
+def show(run: str, policy_file: str, store: Path | None, as_json: bool) -> None:
     """Show RUN (its id, the start of it, or its key) with its plan as a tree, what people did, and what to do."""
     from trimtab.cli.run import show_run
 
@@ -104,7 +105,7 @@ def show(run: str, policy_file: str, store: str | None, as_json: bool) -> None:
 @policy_option
 @store_option
 @json_option
-def cancel(run: str, by: str, policy_file: str, store: str | None, as_json: bool) -> int:
+def cancel(run: str, by: str, policy_file: str, store: Path | None, as_json: bool) -> int:
     """Cancel RUN. A worker ends it at once; without one it ends when the next worker starts."""
     from trimtab.cli.show import print_json
     from trimtab.journal.reader import Journal
@@ -132,7 +133,7 @@ def cancel(run: str, by: str, policy_file: str, store: str | None, as_json: bool
 @store_option
 @json_option
 def score(
-    run: str, hits: tuple[str, ...], clean: bool, by: str, policy_file: str, store: str | None, as_json: bool
+    run: str, hits: tuple[str, ...], clean: bool, by: str, policy_file: str, store: Path | None, as_json: bool
 ) -> None:
     """Say what you found when you looked at RUN. Experiments count it as the metric `must_not`."""
     from trimtab.cli.show import print_json

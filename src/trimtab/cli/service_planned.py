@@ -40,7 +40,7 @@ class Asked:
     policy_file: str
     factory: str | None
     environment: str
-    store: str | None
+    store: Path | None
     own: bool
     user_name: str | None
     env_file: str | None

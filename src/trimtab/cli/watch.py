@@ -41,7 +41,7 @@ def watch(
     once: bool,
     every: str | None,
     policy_file: str,
-    store: str | None,
+    store: Path | None,
     environments: tuple[str, ...],
     since: str | None,
     dry_run: bool,
@@ -57,7 +57,7 @@ def watch(
     policy = load_policy(policy_file)
     if channel is not None:
         return _test(policy, channel, as_json=as_json)
-    path = Path(store) if store else policy.store
+    path = store or policy.store
     if not path.exists():
         raise UsageError(f"{str(path)!r}: no such store", hint="the application makes it when it first starts")
     watching = Watch(path, policy, environments or None, _time("--since", since))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import AsyncExitStack, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -27,7 +28,7 @@ _PAUSE_S = 2.0
 @store_option
 @json_option
 def worker(
-    wait: bool, factory: str | None, policy_file: str, environment: str, store: str | None, as_json: bool
+    wait: bool, factory: str | None, policy_file: str, environment: str, store: Path | None, as_json: bool
 ) -> int:
     """Work on every run of the store until stopped; what is unfinished goes on at the next start.
 
