@@ -207,9 +207,10 @@ def play(chaos: Chaos, *, seed: int, kills: int, longest: float) -> dict[str, An
     day = 0
     while chaos.kills < kills:
         before = chaos.kills
-        chaos.life(day=day, kill_after=dice.uniform(0.05, longest))
-        # One that was done before it could be killed has used up its day.
-        day += chaos.kills == before
+        chaos.life(day=day, kill_after=dice.uniform(0.0, longest))
+        if chaos.kills == before:
+            # It was done before it could be killed, and has used up its day; enough runs must be left to reach the cap.
+            day, longest = day + 1, longest / 2
     first = chaos.life(day=day)
     assert first.paused, "the cap was never reached"
     assert len(first.paused) + len(first.ended) == chaos.runs
