@@ -18,7 +18,6 @@ from urllib.parse import urlsplit
 from trimtab.core.errors import UsageError
 from trimtab.core.messages import ModelAnswer, ModelCall, ModelFault
 from trimtab.models.faults import fault_from
-from trimtab.models.strict import body_check
 from trimtab.models.wire import from_response, to_messages, to_parameters, to_settings
 
 if TYPE_CHECKING:
@@ -123,7 +122,7 @@ class ProviderClient:
             response = await _request(line.model(model_name), call)
             return from_response(call, response)
         except Exception as error:  # noqa: BLE001 - the port's promise: whatever went wrong is a value, classed
-            return fault_from(error, f"{provider_name} at {line.provider.address}", line.key)
+            return fault_from(error, f"{provider_name} at {line.provider.address}", line.key, sent=True)
 
     def prepare(self, model: str) -> ModelFault | None:
         """Import and open all that `model` needs, or say what is missing; sends nothing.
@@ -182,8 +181,13 @@ def _anthropic_line(provider: Provider, key: str) -> _Line:
     from pydantic_ai.models.anthropic import AnthropicModel
     from pydantic_ai.providers.anthropic import AnthropicProvider
 
+    from trimtab.models.http import Bounded
+
+    class Http(Bounded, DefaultAsyncHttpxClient):
+        answers = "anthropic"
+
     # A proxy from the environment must not stand between us and this machine.
-    http = DefaultAsyncHttpxClient(event_hooks={"response": [body_check("anthropic")]}, trust_env=not provider.is_local)
+    http = Http(trust_env=not provider.is_local)
     # The SDK's own span would count every token a second time beside the journal's.
     sdk = AsyncAnthropic(api_key=key, base_url=provider.address, max_retries=0, open_telemetry=False, http_client=http)
     through = AnthropicProvider(anthropic_client=sdk)
@@ -197,7 +201,12 @@ def _openai_line(provider: Provider, key: str) -> _Line:
     from pydantic_ai.providers.openai import OpenAIProvider
     from pydantic_ai.providers.openai_compatible import OpenAICompatibleProvider
 
-    http = DefaultAsyncHttpxClient(event_hooks={"response": [body_check("openai")]}, trust_env=not provider.is_local)
+    from trimtab.models.http import Bounded
+
+    class Http(Bounded, DefaultAsyncHttpxClient):
+        answers = "openai"
+
+    http = Http(trust_env=not provider.is_local)
     sdk = AsyncOpenAI(api_key=key, base_url=provider.address, max_retries=0, http_client=http)
     if provider.base_url is None:
         official = OpenAIProvider(openai_client=sdk)

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from trimtab.core.messages import ModelFault
-from trimtab.models.strict import BrokenBodyError
+from trimtab.models.strict import BrokenBodyError, RedirectedError
 
 if TYPE_CHECKING:
     from pydantic_ai.exceptions import ModelHTTPError
@@ -20,6 +20,7 @@ Kind: TypeAlias = Literal["transient", "permanent", "malformed"]
 # A number in `retry-after` beyond this says nothing, and would overflow the sums made with it.
 _LONGEST_WAIT = timedelta(days=365)
 _SHORT = 240
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _KEY_LIKE = re.compile(r"\b(?:sk|pk|key|api)-[\w*-]{6,}", re.ASCII)
 
 _BY_STATUS: Mapping[int, tuple[Kind, str]] = {
@@ -36,13 +37,16 @@ _BY_STATUS: Mapping[int, tuple[Kind, str]] = {
 }
 
 
-def fault_from(error: Exception, where: str, key: str = "") -> ModelFault:
-    """Class what a request raised. `where` names the provider and its address; `key` never appears in the message."""
+def fault_from(error: Exception, where: str, key: str = "", *, sent: bool = False) -> ModelFault:
+    """Class what a request raised. `where` names the provider and its address; `key` never appears in the message.
+
+    `sent`: the request may have gone out, so what no provider's SDK raises on purpose is about the answer.
+    """
     from pydantic_ai.exceptions import ModelHTTPError
 
     if isinstance(error, ModelHTTPError):
         return _from_status(error, where, key)
-    kind, error_class, text = _class_of(_broken_body(error) or error)
+    kind, error_class, text = _class_of(_ours(error) or error, sent=sent)
     return ModelFault(kind, error_class, clean(f"{where}: {text}", key))
 
 
@@ -67,30 +71,39 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> timedelta | None:
 
 
 def clean(text: str, key: str = "") -> str:
-    """Make text fit for a log: no key, one line, short."""
+    """Make text fit for a log: no key, one line, short, nothing that a terminal obeys."""
     shown = text.replace(key, "***") if key else text
     shown = " ".join(_KEY_LIKE.sub("***", shown).split())
-    shown = shown.encode("utf-8", "replace").decode()
+    shown = _CONTROL.sub("�", shown.encode("utf-8", "replace").decode())
     return shown if len(shown) <= _SHORT else f"{shown[: _SHORT - 1]}…"
 
 
-def _class_of(error: Exception) -> tuple[Kind, str, str]:
+def _class_of(error: Exception, *, sent: bool) -> tuple[Kind, str, str]:
     from pydantic_ai import exceptions as raised
 
     match error:
         case BrokenBodyError():
-            return "transient", "broken_body", str(error)
+            found = "transient", "broken_body", str(error)
+        case RedirectedError():
+            found = "permanent", "redirected", f"{error}; that is not followed: base_url must be the address itself"
         case raised.ModelRequestTimeout() | raised.ModelTimeoutError():
-            return "transient", "timeout", "no whole answer in time"
+            found = "transient", "timeout", "no whole answer in time"
         case raised.ModelConnectionError(phase="pool" | "connect"):
-            return "transient", "unreachable", f"no connection ({_innermost(error)})"
+            found = "transient", "unreachable", f"no connection ({_innermost(error)})"
         case raised.ModelConnectionError():
             # The request was sent, so the provider may have answered, and billed, what never arrived.
-            return "transient", "connection_lost", f"the connection broke off ({_innermost(error)})"
+            found = "transient", "connection_lost", f"the connection broke off ({_innermost(error)})"
         case raised.ModelAPIError() | raised.UnexpectedModelBehavior():
-            return "transient", "broken_body", error.message
+            found = "transient", "broken_body", error.message
+        case TypeError() | ValueError() | AttributeError() | AssertionError() | LookupError() | RuntimeError() if (
+            sent and not isinstance(error, raised.UserError)
+        ):
+            # What a body of another shape than promised comes to in the SDKs.
+            text = f"the answer could not be read ({type(error).__name__}: {error})"
+            found = "transient", "broken_body", text
         case _:
-            return "permanent", type(error).__name__, str(error)
+            found = "permanent", type(error).__name__, str(error)
+    return found
 
 
 def _from_status(error: ModelHTTPError, where: str, key: str) -> ModelFault:
@@ -123,8 +136,8 @@ def _said(body: object) -> str:
             return ""
 
 
-def _broken_body(error: BaseException | None) -> BrokenBodyError | None:
-    while error is not None and not isinstance(error, BrokenBodyError):
+def _ours(error: BaseException | None) -> BrokenBodyError | RedirectedError | None:
+    while error is not None and not isinstance(error, BrokenBodyError | RedirectedError):
         error = error.__cause__
     return error
 
@@ -138,6 +151,6 @@ def _innermost(error: BaseException) -> str:
 def _http_date(text: str | None) -> datetime | None:
     try:
         at = parsedate_to_datetime(text or "")
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return at if at.tzinfo is not None else at.replace(tzinfo=UTC)

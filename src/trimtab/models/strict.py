@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Literal, Protocol, cast
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, TypeAlias, cast
 
 from trimtab.core.values import Json
+
+Kind: TypeAlias = Literal["anthropic", "openai"]
 
 
 class BrokenBodyError(ValueError):
     """A response said 200 and its body is no whole answer."""
 
 
-class HttpResponse(Protocol):
-    """What is read of an HTTP response; the SDKs' own class fits."""
-
-    @property
-    def is_success(self) -> bool:
-        """Whether the status is 2xx."""
-        ...
-
-    async def aread(self) -> bytes:
-        """Read the body to its end."""
-        ...
+class RedirectedError(ValueError):
+    """The provider points elsewhere instead of answering."""
 
 
 LARGEST = 256 * 1024
 
 # Where an answer stands in a body, its JSON type, and how many items it must have.
-_ANSWER: Mapping[str, Sequence[tuple[str, type, int]]] = {
+_ANSWER: Mapping[Kind, Sequence[tuple[str, type, int]]] = {
     "anthropic": (("content", list, 0), ("usage", dict, 1)),
     "openai": (("choices", list, 1),),
 }
@@ -66,27 +59,21 @@ def parse_object(raw: object) -> dict[str, Json]:
     return value
 
 
-def body_check(kind: Literal["anthropic", "openai"]) -> Callable[[HttpResponse], Awaitable[None]]:
-    """Make a response hook that raises BrokenBodyError where a 2xx body is not whole, strict JSON with an answer in it.
+def check_body(kind: Kind, content: bytes) -> None:
+    """Raise BrokenBodyError where the body of a 2xx is not whole, strict JSON with an answer in it.
 
     The SDKs parse a body leniently (doubled keys, NaN) and hand on what has none of the fields they promise.
     """
-
-    async def check(response: HttpResponse) -> None:
-        if not response.is_success:
-            return
-        try:
-            body = parse(await response.aread())
-        except ValueError as error:
-            raise BrokenBodyError(f"the body is not JSON: {error}") from None
-        if not isinstance(body, dict):
-            raise BrokenBodyError(f"the body is {_json_type(body)}, not an object")
-        for field, of_type, least in _ANSWER[kind]:
-            part = body.get(field)
-            if not isinstance(part, of_type) or len(cast("list[Any]", part)) < least:
-                raise BrokenBodyError(f"the body has no {field!r}{_told(body)}")
-
-    return check
+    try:
+        body = parse(content)
+    except ValueError as error:
+        raise BrokenBodyError(f"the body is not JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise BrokenBodyError(f"the body is {_json_type(body)}, not an object")
+    for field, of_type, least in _ANSWER[kind]:
+        part = body.get(field)
+        if not isinstance(part, of_type) or len(cast("list[Any]", part)) < least:
+            raise BrokenBodyError(f"the body has no {field!r}{_told(body)}")
 
 
 def _told(body: Mapping[str, Any]) -> str:

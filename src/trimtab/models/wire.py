@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from trimtab.core.messages import Answered, Message, ModelAnswer, ModelCall, ModelFault, Said, ToolReturned, ToolUse
@@ -36,6 +38,11 @@ _ENDINGS: Mapping[str, _Ending] = {
 }
 SIMULATED = "msg_simulated_"
 MOST_CALLS = 32  # of tools in one answer
+# What both APIs take as the name and the id of a tool use that they are shown again.
+_NAME = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+# A count beyond this is no count: no model reads or writes a billion tokens at once.
+_MOST_TOKENS = 10**9
 
 
 def to_messages(call: ModelCall) -> list[ModelMessage]:
@@ -45,7 +52,7 @@ def to_messages(call: ModelCall) -> list[ModelMessage]:
     system: list[ModelRequestPart] = [SystemPromptPart(call.system)] if call.system else []
     turns: list[ModelMessage] = []
     ours: list[ModelRequestPart] = system
-    for said in _turns(call.messages):
+    for said in _turns(_told_apart(call.messages)):
         if isinstance(said, Answered):
             turns += [ModelRequest(ours), _answered(said)]
             ours = []
@@ -102,19 +109,18 @@ def from_response(call: ModelCall, response: ModelResponse) -> ModelAnswer | Mod
     """Read a response, strictly: only a whole answer with whole tool arguments counts. The usage is kept either way."""
     details: Mapping[str, Any] = response.provider_details or {}
     # A refusal in chat completions has no finish reason of its own; pydantic-ai files it as a content filter.
-    stop: str = details.get("finish_reason") or ("refusal" if "refusal" in details else "")
-    text = (response.text or "").encode("utf-8", "replace").decode()
-    calls = _tool_uses(response.tool_calls)
-    usage, response_id = to_usage(response.usage), response.provider_response_id or ""
+    stop = _word(details.get("finish_reason")) or ("refusal" if "refusal" in details else "")
+    calls = _tool_uses(response.tool_calls, {tool.name for tool in call.tools})
+    text, usage, response_id = _text(response), to_usage(response.usage), _word(response.provider_response_id)
     simulated = response_id.startswith(SIMULATED)
     problem = _bad_ending(call, stop, str(details.get("refusal", ""))) or _bad_content(call, text, calls)
     if problem is None:
         assert not isinstance(calls, str)
-        return ModelAnswer(text, calls, usage, response.model_name or "", response_id, stop, simulated)
+        return ModelAnswer(text, calls, usage, _word(response.model_name), response_id, stop, simulated)
     return ModelFault(
         *problem,
         usage=usage,
-        model=response.model_name,
+        model=_word(response.model_name),
         response_id=response_id or None,
         stop_reason=stop or None,
         simulated=simulated,
@@ -124,8 +130,11 @@ def from_response(call: ModelCall, response: ModelResponse) -> ModelAnswer | Mod
 def to_usage(usage: RequestUsage) -> Usage:
     """Split tokens into disjoint kinds: pydantic-ai counts cache reads and writes in `input_tokens`, too.
 
-    Cache writes that the response does not call one-hour ones are five-minute ones, Anthropic's default.
+    Cache writes that the response does not call one-hour ones are five-minute ones, Anthropic's default. Counts that no call can
+    have are as none: all zero.
     """
+    if max(usage.input_tokens, usage.output_tokens, usage.cache_read_tokens, usage.cache_write_tokens) > _MOST_TOKENS:
+        return Usage()
     cached = usage.cache_read_tokens + usage.cache_write_tokens
     return Usage(
         input=max(usage.input_tokens - cached, 0),
@@ -136,7 +145,33 @@ def to_usage(usage: RequestUsage) -> Usage:
     )
 
 
-def _turns(messages: Sequence[Message]) -> Iterator[Answered | list[Said | ToolReturned]]:
+def _told_apart(messages: Sequence[Message]) -> Iterator[Message]:
+    """Give every tool use an id of its own, and its result the same: some servers repeat theirs, and no API takes that back."""
+    taken: set[str] = set()
+    renamed: list[tuple[str, str]] = []
+    for message in messages:
+        match message:
+            case Answered(_, calls):
+                fresh = [_fresh(use.id, f"toolu_{len(taken) + n}", taken) for n, use in enumerate(calls)]
+                renamed = [(use.id, id_) for use, id_ in zip(calls, fresh, strict=True)]
+                yield replace(message, calls=tuple(replace(u, id=i) for u, i in zip(calls, fresh, strict=True)))
+            case ToolReturned(id_) if (
+                place := next((n for n, (was, _) in enumerate(renamed) if was == id_), None)
+            ) is not None:
+                yield replace(message, id=renamed.pop(place)[1])
+            case _:
+                yield message
+
+
+def _fresh(given: str, other: str, taken: set[str]) -> str:
+    chosen = given if _ID.fullmatch(given) and given not in taken else other
+    while chosen in taken:
+        chosen += "_"
+    taken.add(chosen)
+    return chosen
+
+
+def _turns(messages: Iterable[Message]) -> Iterator[Answered | list[Said | ToolReturned]]:
     ours: list[Said | ToolReturned] = []
     for message in messages:
         if not isinstance(message, Answered):
@@ -199,12 +234,32 @@ def _bad_content(call: ModelCall, text: str, calls: tuple[ToolUse, ...] | str) -
     return None
 
 
-def _tool_uses(parts: Sequence[ToolCallPart]) -> tuple[ToolUse, ...] | str:
+def _text(response: ModelResponse) -> str:
+    # Of a type of content that the SDK does not know it makes a text without text.
+    from pydantic_ai.messages import TextPart
+
+    said = (_any(part.content) for part in response.parts if isinstance(part, TextPart))
+    return "".join(text for text in said if isinstance(text, str)).encode("utf-8", "replace").decode()
+
+
+def _any(given: object) -> object:
+    # The SDKs do not check what they are sent against the types they declare.
+    return given
+
+
+def _word(given: object) -> str:
+    return clean(given) if isinstance(given, str) else ""
+
+
+def _tool_uses(parts: Sequence[ToolCallPart], offered: Collection[str]) -> tuple[ToolUse, ...] | str:
     """Read tool uses, or say which one cannot be read."""
     uses: list[ToolUse] = []
     for part in parts[: MOST_CALLS + 1]:
+        name, given = _any(part.tool_name), _any(part.tool_call_id)
+        if not isinstance(name, str) or not (name in offered or _NAME.fullmatch(name)):
+            return f"the name of a tool it used is no name: {name!r}"
         try:
-            uses.append(ToolUse(part.tool_call_id, part.tool_name, parse_object(part.args)))
+            uses.append(ToolUse(given if isinstance(given, str) else "", name, parse_object(part.args)))
         except ValueError as error:
             return f"the arguments of {part.tool_name!r} are not a whole JSON object: {error}"
     return tuple(uses)

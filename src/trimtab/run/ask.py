@@ -153,7 +153,9 @@ class Question:
     ) -> ModelCallFact:
         usage, means, on = answer.usage, self.scope.means, self.scope.pin.price_date
         fault = answer if isinstance(answer, ModelFault) else None
-        cost = means.prices.cost(model, usage, on)
+        # An answer that does not say what it used was not for nothing: what it cost is not known.
+        untold = usage.total == 0 and answer.model is not None
+        cost = None if untold else means.prices.cost(model, usage, on)
         return ModelCallFact(
             run_id=self.scope.run_id,
             step=step,

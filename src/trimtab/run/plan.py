@@ -20,6 +20,7 @@ from trimtab.run.workflow import Workflow
 
 _ID = re.compile(r"[A-Za-z_][\w-]{0,63}")
 _DEEPEST = 32
+_MORE_THAN_ONE = "the answer holds more than one plan; give one plan with every subtask in it"
 _KINDS: Mapping[str, tuple[type, str]] = {
     "id": (str, "a string"),
     "specialist": (str, "a string"),
@@ -98,6 +99,9 @@ class Planner:
             if used.name == prompt.CLARIFY and used.name in offered and (questions := _questions(used.arguments)):
                 return Clarify(questions)
             checked = self.check(used.arguments)
+            if any((other.name, other.arguments) != (used.name, used.arguments) for other in heard.calls):
+                # Which of them was meant, or whether each is a part, nobody can say: taking one would drop the others silently.
+                checked = replace(checked, faults=[*checked.faults, _MORE_THAN_ONE])
             scope.steps.record(
                 PlanFact(scope.run_id, self.given, checked.whole, checked.faults, scope.means.clock.now())
             )

@@ -27,7 +27,7 @@ _NOT_BILLED = frozenset(
     {
         "bad_request", "unauthenticated", "forbidden", "not_found", "conflict", "too_large", "rejected", "context_window",
         "quota", "rate_limited", "overloaded", "server_error", "unreachable", "no_key", "no_tools", "not_installed",
-        "unknown_provider",
+        "unknown_provider", "redirected",
     }
 )  # fmt: skip
 
