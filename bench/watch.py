@@ -31,7 +31,8 @@ from watch_ceiling import ceiling, told
 from trimtab.core.watched import AlertFact, SettledFact, Spent, SpentHour, Watched
 from trimtab.learn.watch import moves
 from trimtab.learn.watch_burn import KEPT, blocks, drifts
-from trimtab.learn.watch_spike import Spending, spikes
+from trimtab.learn.watch_spent import Spending
+from trimtab.learn.watch_spike import spikes
 from trimtab.learn.watch_state import silence
 from trimtab.learn.watch_surge import DAY as DAY_OF_SLOTS
 from trimtab.learn.watch_surge import FORTNIGHT, Surges

@@ -20,8 +20,10 @@ from tests.fakes.spending import HAIKU, NOW, call, history, run, write
 from trimtab.alerts.deliver import BACK_OFF, deliver, next_due
 from trimtab.alerts.watch import Watch, keep_watching
 from trimtab.core.records import RunFact
+from trimtab.core.watched import AlertFact
 from trimtab.journal import alerts
 from trimtab.journal.reader import Journal
+from trimtab.journal.rows import query
 from trimtab.policy.load import parse
 from trimtab.policy.spec import Policy
 
@@ -129,12 +131,16 @@ class Letters:
         return "250 OK"
 
 
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 @pytest.fixture
 def mail() -> Iterator[tuple[int, list]]:
     letters = Letters()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
     controller = Controller(letters, hostname="127.0.0.1", port=port)
     controller.start()
     yield port, letters.taken
@@ -162,6 +168,92 @@ async def test_an_alert_and_its_end_go_out_by_mail_with_ids_of_their_own(tmp_pat
     assert "Subject: [trimtab] resolved: spend_spike/local" in closed
     ids = [next(line for line in text.splitlines() if line.startswith("Message-ID")) for text in (opened, closed)]
     assert len(set(ids)) == 2
+
+
+async def test_who_took_a_letter_does_not_get_it_again_while_another_refuses_it(tmp_path):
+    class Picky(Letters):
+        async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802 - aiosmtpd's name
+            if address.startswith("olga") and len(self.taken) < 2:
+                self.taken += [] if envelope.rcpt_tos else [None]
+                return "450 later"
+            envelope.rcpt_tos.append(address)
+            return "250 OK"
+
+    letters = Picky()
+    controller = Controller(letters, hostname="127.0.0.1", port=_free_port())
+    controller.start()
+    policy = policy_with(
+        f'[alerts.channels.mail]\nkind = "email"\nhost = "127.0.0.1"\nport = {controller.port}\ntls = "none"\n'
+        'from = "trimtab@example.org"\nto = ["paul@example.org", "olga@example.org"]\n'
+    )
+    store, clock, reasons = spiked(tmp_path), HeldClock(), list[str]()
+    a_round(store, policy)
+    for _ in range(4):
+        reasons += [t.reason for t in await deliver(store, policy.alerts.channels, clock)]
+        clock.time += timedelta(hours=1)
+    controller.stop()
+    assert reasons == ["refused for olga@example.org"] * 2 + [""]
+    got = [address for envelope in letters.taken if envelope for address in envelope.rcpt_tos]
+    assert got == ["paul@example.org", "olga@example.org"]
+
+
+async def test_a_mail_server_has_one_time_for_all_its_answers_and_sends_nothing_after_it(tmp_path):
+    taken = []
+
+    async def dawdle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async def say(line: bytes) -> None:
+            await asyncio.sleep(0.4)
+            writer.write(line + b"\r\n")
+
+        await say(b"220 hello")
+        while line := await reader.readline():
+            if line.startswith(b"DATA"):
+                taken.append(line)
+            await say(b"250 fine")
+        writer.close()
+
+    server = await asyncio.start_server(dawdle, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    policy = policy_with(
+        f'[alerts.channels.mail]\nkind = "email"\nhost = "127.0.0.1"\nport = {port}\ntls = "none"\ntimeout = "1s"\n'
+        'from = "trimtab@example.org"\nto = "olga@example.org"\n'
+    )
+    store = spiked(tmp_path)
+    a_round(store, policy)
+    assert [t.reason for t in await deliver(store, policy.alerts.channels, HeldClock())] == ["no answer within 1 s"]
+    await asyncio.sleep(2)
+    server.close()
+    assert taken == []
+
+
+async def test_the_end_of_an_alert_is_not_told_before_its_beginning(tmp_path, hook):
+    url, got, answers = hook
+    policy = policy_with(f'[alerts.channels.ops]\nkind = "webhook"\nurl = "{url}"\n')
+    store, clock = spiked(tmp_path), HeldClock()
+    a_round(store, policy)
+    answers += [503] * 5
+    for wait in (*BACK_OFF[:4], timedelta(minutes=1)):
+        await deliver(store, policy.alerts.channels, clock)
+        clock.time += wait
+    opened = AlertFact("spend_spike/local", 0, "closed", "note", "over", "trimtab runs list", {}, clock.time)
+    write(store, [opened])
+    assert await deliver(store, policy.alerts.channels, clock) == []  # the beginning is not due yet
+    due = next_due(store, policy.alerts.channels.values(), clock.now())
+    assert due is not None
+    assert due > clock.now()
+    clock.time = due
+    assert [t.alert.state for t in await deliver(store, policy.alerts.channels, clock)] == ["open", "closed"]
+    assert [body["state"] for _, body in got[5:]] == ["open", "closed"]
+
+
+async def test_what_failed_while_the_clock_was_ahead_is_sent_when_it_is_right_again(tmp_path, hook):
+    url, _, answers = hook
+    policy = policy_with(f'[alerts.channels.ops]\nkind = "webhook"\nurl = "{url}"\n')
+    store, ahead = spiked(tmp_path), NOW + timedelta(days=30)
+    answers.append(503)
+    write(store, [AlertFact("usd_per_hour/local", 0, "open", "error", "much", "trimtab runs list", {}, ahead)])
+    assert [t.reason for t in await deliver(store, policy.alerts.channels, HeldClock(ahead))] == ["status 503"]
+    assert [t.reason for t in await deliver(store, policy.alerts.channels, HeldClock())] == [""]
 
 
 async def test_no_mail_is_sent_in_clear_to_a_server_without_tls(tmp_path, mail):
@@ -212,6 +304,35 @@ argv = ["/no/such/program"]
     }
 
 
+def _is_running(pid: int) -> bool:
+    # One that ended stays in the table until somebody asks for it.
+    stat = Path("/proc", str(pid), "stat")
+    try:
+        return " Z " not in stat.read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+async def test_a_program_that_hangs_ends_with_all_that_it_started(tmp_path):
+    policy = policy_with(
+        f"""
+[alerts.channels.slow]
+kind = "command"
+argv = ["sh", "-c", "(sleep 60 & echo $! > {tmp_path}/started); sleep 61; true"]
+timeout = "1s"
+"""
+    )
+    store = spiked(tmp_path)
+    a_round(store, policy)
+    assert [t.reason for t in await deliver(store, policy.alerts.channels, HeldClock())] == ["no answer within 1 s"]
+    started = int((tmp_path / "started").read_text())
+    for _ in range(500):
+        if not _is_running(started):
+            break
+        await asyncio.sleep(0.01)
+    assert not _is_running(started)
+
+
 async def test_what_was_being_told_at_a_kill_9_is_told_after_it_with_the_same_id(tmp_path, hook):
     url, got, _ = hook
     now = datetime.now(UTC)
@@ -257,6 +378,24 @@ async def test_two_watches_at_once_open_one_alert_and_tell_it_once(tmp_path, hoo
     assert len(got) == 1
 
 
+async def test_a_watch_whose_clock_is_set_back_goes_on_looking(tmp_path):
+    store, clock, looks = spiked(tmp_path), HeldClock(), list[datetime]()
+
+    def shown(seen):
+        looks.append(seen.now)
+        if len(looks) == 2:
+            clock.time -= timedelta(days=30)
+
+    watching = asyncio.ensure_future(keep_watching(store, policy_with(""), clock, channels={}, shown=shown))
+    for _ in range(5000):
+        await asyncio.sleep(0.002)
+        if len(looks) >= 4:
+            break
+    watching.cancel()
+    await asyncio.gather(watching, return_exceptions=True)
+    assert looks[2] - (looks[1] - timedelta(days=30)) <= timedelta(minutes=10)
+
+
 async def test_a_watch_beside_a_worker_outlives_a_store_that_cannot_be_read(tmp_path, caplog):
     store = tmp_path / "t.db"
     store.write_text("no store")
@@ -300,6 +439,54 @@ def test_only_the_environment_that_is_asked_for_is_added_up(tmp_path):
     assert [(a.requested, a.response) for a in watched.answered] == [("x:new", "other")]
     assert [u.model for u in watched.unpriced] == ["x:new"]
     assert [(h.runs, h.successes, h.usd, h.unpriced) for h in watched.settled] == [(1, 1, 1.0, 1)]
+
+
+def test_an_environment_that_nobody_watches_is_charged_to_no_other(tmp_path):
+    store = write(tmp_path / "t.db", history(3))
+    policy = policy_with('[alerts]\nenvironments = ["local"]\n')
+    a_round(store, policy)
+    # Accepted before the last hour that was kept, and busy after it.
+    other = [RunFact("s", "w", "s", "staging", {}, NOW - timedelta(hours=9))]
+    other += [
+        call("s", NOW - timedelta(minutes=n), 50.0, step=f"do/a/0/{n}", response_model="other") for n in range(1, 50)
+    ]
+    write(store, other)
+    reading = Watch(store, policy)._reading
+    watched = reading.watched("local", NOW)
+    assert watched.hour.usd < 10
+    assert watched.answered == []
+    assert reading.environments(["local"]) == ["local"]
+    assert Watch(store, policy_with(""))._reading.environments(None) == ["local", "staging"]
+
+
+def test_hours_kept_while_the_clock_was_ahead_do_not_hide_those_since(tmp_path):
+    store = write(tmp_path / "t.db", history(3))
+    policy = policy_with("")
+    ahead = NOW + timedelta(days=20)
+    write(store, [*run("ahead", ahead - timedelta(hours=5), 1.0)])
+    a_round(store, policy, ahead)
+    before = Watch(store, policy)._reading.watched("local", NOW)
+    write(store, history(1, now=NOW + timedelta(days=1), name="later"))
+    after = Watch(store, policy)._reading.watched("local", NOW + timedelta(days=1))
+    assert len(before.hours) > 60
+    assert len(after.hours) >= len(before.hours) + 20
+
+
+def test_an_alert_closed_after_the_clock_was_set_back_is_closed(tmp_path):
+    store, policy = spiked(tmp_path), policy_with("")
+    a_round(store, policy)
+    assert [fact.state for fact in a_round(store, policy, NOW - timedelta(hours=2)).moved] == ["closed"]
+    assert a_round(store, policy, NOW - timedelta(hours=2)).open == []
+
+
+def test_runs_that_came_to_stand_are_read_by_their_own_lines_of_spend(tmp_path):
+    store = write(tmp_path / "t.db", history(1))
+    given = {"since": "2026", "until": "2027", "environment": "local"}
+    with Journal(store) as journal:
+        sql = "EXPLAIN QUERY PLAN " + query("watch_settled").replace("{mine}", "")
+        plan = [row[3] for row in journal.read(lambda c: c.execute(sql, given).fetchall())]
+    assert any("SEARCH s USING PRIMARY KEY (spender=?)" in line for line in plan)
+    assert not any(line.startswith(("MATERIALIZE", "SCAN s")) for line in plan)
 
 
 def test_arrivals_are_counted_by_ten_minutes_and_a_watch_that_goes_on_counts_the_same(tmp_path):

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import smtplib
 import ssl
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from email.message import EmailMessage
 from typing import assert_never
 
+from trimtab.alerts.mail import mail
 from trimtab.core.values import Json, digest, dumps
 from trimtab.core.watched import AlertFact
+from trimtab.journal.alerts import REFUSED_FOR
 from trimtab.policy.alerts_spec import ChannelSpec
-
-_LONGEST_REASON = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,11 @@ def message(alert: AlertFact) -> Message:
     return Message(told, f"[trimtab] {state}: {alert.cause}", f"{alert.what}\nnext: {alert.mend}\n", body)
 
 
-async def send(channel: ChannelSpec, told: Message) -> str:
-    """Send a message; gives why it was not accepted, empty where it was. Never raises."""
+async def send(channel: ChannelSpec, told: Message, refused: str = "") -> str:
+    """Send a message; gives why it was not accepted, empty where it was. Never raises.
+
+    `refused` is the reason of an earlier attempt that named who is left to be told (`mail`); empty: everybody.
+    """
     seconds = channel.timeout.total_seconds()
     try:
         async with asyncio.timeout(seconds + 1):
@@ -62,7 +67,7 @@ async def send(channel: ChannelSpec, told: Message) -> str:
                 case "webhook":
                     reason = await _post(channel, told, seconds)
                 case "email":
-                    reason = await asyncio.to_thread(_mail, channel, told, seconds)
+                    reason = await asyncio.to_thread(_mail, channel, told, seconds, refused)
                 case "command":
                     reason = await _run(channel, told)
                 case _:
@@ -71,8 +76,8 @@ async def send(channel: ChannelSpec, told: Message) -> str:
         return f"no answer within {seconds:g} s"
     except Exception as error:  # noqa: BLE001 - a channel that fails must never stop the worker it runs in
         # What a library says may quote what it was given: its name is enough.
-        return f"{type(error).__name__}{_errno(error)}"
-    return reason[:_LONGEST_REASON]
+        return f"{type(error).__name__}{_why(error)}"
+    return reason
 
 
 def missing(channel: ChannelSpec) -> str:
@@ -82,8 +87,20 @@ def missing(channel: ChannelSpec) -> str:
     return f"{', '.join(unset)} {'is' if len(unset) == 1 else 'are'} not set" if unset else ""
 
 
-def _errno(error: Exception) -> str:
-    return f": {os.strerror(error.errno)}" if isinstance(error, OSError) and error.errno and error.errno > 0 else ""
+def _why(error: Exception) -> str:
+    # aiohttp wraps it; its number is of the TLS library, not of the system.
+    cause = getattr(error, "certificate_error", error)
+    match cause:
+        case ssl.SSLCertVerificationError():
+            return f": {cause.verify_message}"
+        case ssl.SSLError():
+            return f": {cause.reason}"
+        case smtplib.SMTPResponseException():
+            return f": {cause.smtp_code}"
+        case OSError(errno=int(number)) if number > 0:
+            return f": {os.strerror(number)}"
+        case _:
+            return ""
 
 
 async def _post(channel: ChannelSpec, told: Message, seconds: float) -> str:
@@ -102,27 +119,18 @@ async def _post(channel: ChannelSpec, told: Message, seconds: float) -> str:
         return "" if 200 <= answer.status < 300 else f"status {answer.status}"  # noqa: PLR2004 - HTTP's own
 
 
-def _mail(channel: ChannelSpec, told: Message, seconds: float) -> str:
+def _mail(channel: ChannelSpec, told: Message, seconds: float, refused: str) -> str:
     if unset := missing(channel):
         return unset
+    named = refused.removeprefix(REFUSED_FOR).split(", ")
+    # Those who have it are not told again; where the policy names others by now, all are.
+    left = [to for to in channel.to if to in named] or channel.to
     letter = EmailMessage()
     letter["Subject"], letter["From"], letter["To"] = told.subject, channel.from_, ", ".join(channel.to)
     letter["Message-ID"] = f"<{told.id}@trimtab>"
     letter.set_content(f"{told.text}\n{dumps(dict(told.body))}\n")
-    host, port = channel.host or "", channel.port
-    tls = ssl.create_default_context()
-    server = (
-        smtplib.SMTP_SSL(host, port, timeout=seconds, context=tls)
-        if channel.tls == "tls"
-        else smtplib.SMTP(host, port, timeout=seconds)
-    )
-    with server:
-        if channel.tls == "starttls":
-            server.starttls(context=tls)
-        if channel.user_env and channel.password_env:
-            server.login(os.environ[channel.user_env], os.environ[channel.password_env])
-        refused = server.send_message(letter)
-    return f"refused for {', '.join(refused)}" if refused else ""
+    refusing = mail(channel, left, letter, seconds)
+    return f"{REFUSED_FOR}{', '.join(refusing)}" if refusing else ""
 
 
 async def _run(channel: ChannelSpec, told: Message) -> str:
@@ -138,6 +146,8 @@ async def _run(channel: ChannelSpec, told: Message) -> str:
             await process.communicate(dumps(dict(told.body)).encode() + b"\n")
     finally:
         if process.returncode is None:
-            process.kill()
+            # What it started in turn belongs to the same group: it must not tell anybody later on.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
     return f"{channel.argv[0]} left with {process.returncode}" if process.returncode else ""

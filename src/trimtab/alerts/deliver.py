@@ -27,6 +27,7 @@ from trimtab.policy.alerts_spec import ChannelSpec
 BACK_OFF = tuple(timedelta(seconds=s) for s in (1, 5, 30, 120, 600, 1800, 3600))
 GIVEN_UP = timedelta(days=2)  # what is older is no news
 _LEASE = timedelta(seconds=10)  # beyond the channel's timeout
+_SET_BACK = timedelta(minutes=5)  # what was written further ahead was written before the clock was set back
 BEGUN, ACCEPTED, FAILED = "begun", "accepted", "failed"
 
 
@@ -48,30 +49,41 @@ async def deliver(store: Path, channels: Mapping[str, ChannelSpec], clock: Clock
 
 async def _over(store: Path, channel: ChannelSpec, clock: Clock) -> list[Told]:
     done: list[Told] = []
+    behind: set[str] = set()
     for waiting in await asyncio.to_thread(_waiting, store, channel, clock.now()):
-        if due(waiting, channel) > clock.now():
+        cause = waiting.alert.cause
+        # Nobody can close what they do not know of: the end of an alert is not told before its beginning.
+        if cause in behind:
+            continue
+        behind.add(cause)
+        if due(waiting, channel, clock.now()) > clock.now():
             continue
         begun = await asyncio.to_thread(_begin, store, channel, waiting.alert, clock.now())
         if begun is None:
             continue
-        reason = await send(channel, message(waiting.alert))
+        reason = await send(channel, message(waiting.alert), waiting.refused)
         outcome = FAILED if reason else ACCEPTED
         ended = _line(waiting.alert, channel, begun, outcome, reason, clock.now())
         await asyncio.to_thread(_write, store, [ended])
         done.append(Told(waiting.alert, channel.name, begun, reason))
+        if not reason:
+            behind.discard(cause)
     return done
 
 
 def next_due(store: Path, channels: Iterable[ChannelSpec], now: datetime) -> datetime | None:
     """Say when the next attempt is due; None where everything was accepted."""
-    times = [due(waiting, channel) for channel in channels for waiting in _waiting(store, channel, now)]
-    return min(times, default=None)
+    first: dict[tuple[str, str], datetime] = {}
+    for channel in channels:
+        for waiting in _waiting(store, channel, now):
+            first.setdefault((channel.name, waiting.alert.cause), due(waiting, channel, now))
+    return min(first.values(), default=None)
 
 
-def due(waiting: Undelivered, channel: ChannelSpec) -> datetime:
+def due(waiting: Undelivered, channel: ChannelSpec, now: datetime) -> datetime:
     """Say from when on a message may be sent: at once, after a back-off, or when whoever began can no longer be at it."""
-    if waiting.at is None:
-        return waiting.alert.at
+    if waiting.at is None or waiting.at > now + _SET_BACK:
+        return now
     if waiting.outcome == BEGUN:
         return waiting.at + channel.timeout + _LEASE
     return waiting.at + BACK_OFF[min(waiting.attempts, len(BACK_OFF)) - 1]
@@ -89,7 +101,7 @@ def _begin(store: Path, channel: ChannelSpec, alert: AlertFact, now: datetime) -
         named = (alert.cause, alert.number, alert.state)
         for waiting in alerts.undelivered(connection, channel.name, alert.at):
             found = waiting.alert
-            if (found.cause, found.number, found.state) == named and due(waiting, channel) <= now:
+            if (found.cause, found.number, found.state) == named and due(waiting, channel, now) <= now:
                 attempt = waiting.attempts + 1
                 SqliteFacts().write(connection, [_line(alert, channel, attempt, BEGUN, "", now)])
                 return attempt

@@ -84,7 +84,8 @@ class Reading:
     ) -> list[F]:
         """Give the hours of a time: those that were kept, and the rest added up; what is `over` of that is to be kept."""
         begin = whole_hour(now - self.look_back)
-        kept = reader.kept(kind, begin)
+        # Hours kept while the clock was ahead are not the past yet.
+        kept = reader.kept(kind, begin, now)
         fresh = read(kept[-1].at + HOUR if kept else begin, now)
         if kept or self.look_back >= LOOK_BACK:
             # Otherwise hours before `begin` would stay left out for whoever looks back further.
@@ -94,7 +95,7 @@ class Reading:
     def _arrived(self, reader: WatchedReader, now: datetime) -> dict[int, int]:
         """Count arrivals by ten minutes: those that were over and whole at the last look are remembered, and not counted again."""
         begin, end = (int(at.timestamp() // SLOT) for at in (now - min(_ARRIVALS, self.look_back), now))
-        known = {slot: runs for slot, runs in self._arrivals.get(reader.environment, {}).items() if slot >= begin}
+        known = {slot: runs for slot, runs in self._arrivals.get(reader.environment, {}).items() if begin <= slot < end}
         # What was counted at the last look may have been written for a while after it.
         first = max(known) - _LATE if known else begin
         fresh = reader.arrivals(_at(first), _at(end))
@@ -104,7 +105,7 @@ class Reading:
 
     def tiers(self, now: datetime) -> list[Trouble]:
         """Find prompts close to a price tier or a context, once an hour: what `trimtab models check` says of prompts."""
-        if self._tiers is None or now - self._tiers[0] >= HOUR:
+        if self._tiers is None or abs(now - self._tiers[0]) >= HOUR:
             self._tiers = now, self._read_tiers(now)
         return self._tiers[1]
 

@@ -19,7 +19,7 @@ from trimtab.journal import alerts
 from trimtab.journal.reader import Journal
 from trimtab.journal.writer import SqliteFacts
 from trimtab.learn import watch
-from trimtab.learn.watch_spike import Spending, spending
+from trimtab.learn.watch_spent import Spending, spending
 from trimtab.learn.watch_state import Limits
 from trimtab.policy.alerts_spec import AlertsSpec, ChannelSpec
 from trimtab.policy.problems import dotted
@@ -174,6 +174,8 @@ async def keep_watching(
             look_at = clock.now() + period
             await _round(watching, clock, shown)
         due = await _tell(store, over, clock)
+        # A clock that was set back must not keep the watch waiting for the old time.
+        look_at = min(look_at, clock.now() + period)
         await clock.sleep_until(max(min(due, look_at) if due else look_at, clock.now() + timedelta(seconds=1)))
 
 

@@ -186,10 +186,10 @@ def _print(seen: Round, told: Sequence[Told]) -> None:
     from trimtab.cli.show import console
 
     out = console()
-    opened = {move.cause for move in seen.moved if move.state == "open"}
+    news = {move.cause: {"open": " (new)", "worse": " (worse)"}.get(move.state, "") for move in seen.moved}
     for trouble in seen.found:
         colour = "bold red" if trouble.weight == "error" else "yellow"
-        new = " (new)" if trouble.cause in opened else ""
+        new = news.get(trouble.cause, "")
         out.print(f"[{colour}]{trouble.weight}[/]: {escape(trouble.what)}{new}", soft_wrap=True)
         out.print(f"  cause: {escape(trouble.cause)}\n  hint: {escape(trouble.mend)}", soft_wrap=True)
     for move in seen.moved:

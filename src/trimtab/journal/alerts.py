@@ -11,15 +11,21 @@ from trimtab.core.watched import AlertFact
 from trimtab.journal.columns import time_text
 from trimtab.journal.rows import as_fact, query
 
+REFUSED_FOR = "refused for "  # what a reason begins with that names who is still to be told
+
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
-    """A move of an alert that a channel has not accepted: tried `attempts` times, the last one `outcome` (begun, failed) `at`."""
+    """A move of an alert that a channel has not accepted: tried `attempts` times, the last one `outcome` (begun, failed) `at`.
+
+    refused: the newest reason that named who refused it, where all others accepted it; empty: nobody did yet.
+    """
 
     alert: AlertFact
     attempts: int
     outcome: str | None
     at: datetime | None
+    refused: str
 
 
 def newest(connection: sqlite3.Connection) -> dict[str, tuple[AlertFact, ...]]:
@@ -30,8 +36,11 @@ def newest(connection: sqlite3.Connection) -> dict[str, tuple[AlertFact, ...]]:
 
 def undelivered(connection: sqlite3.Connection, channel: str, since: datetime) -> list[Undelivered]:
     """Give the moves from `since` on that a channel has not accepted, oldest first."""
-    rows = connection.execute(query("undelivered"), {"channel": channel, "since": time_text(since)})
+    given = {"channel": channel, "since": time_text(since), "refused": f"{REFUSED_FOR}%"}
+    rows = connection.execute(query("undelivered"), given)
     return [
-        Undelivered(as_fact(AlertFact, tuple(fact)), attempts, outcome, at and datetime.fromisoformat(at))
-        for *fact, attempts, outcome, at in rows
+        Undelivered(
+            as_fact(AlertFact, tuple(fact)), attempts, outcome, at and datetime.fromisoformat(at), refused or ""
+        )
+        for *fact, attempts, outcome, at, refused in rows
     ]

@@ -15,9 +15,7 @@ from trimtab.journal.rows import query, select_facts
 F = TypeVar("F", SpentFact, SettledFact)
 _MINE = "AND (SELECT environment FROM run AS r WHERE r.run_id = {table}.run_id) = :environment"
 _OWN = "AND environment = :environment"
-_KEPT = "SELECT DISTINCT environment FROM spent_hour"
-_LAST_KEPT = "SELECT max(at) FROM spent_hour"
-_ENVIRONMENTS = "SELECT DISTINCT environment FROM run WHERE accepted_at >= ?"
+_ENVIRONMENTS = "SELECT DISTINCT environment FROM run ORDER BY 1"
 _LAST = "SELECT accepted_at FROM run WHERE environment = ? ORDER BY accepted_at DESC LIMIT 1"
 
 
@@ -64,10 +62,11 @@ class WatchedReader:
         rows = self._rows("watch_settled", "outcome", since, until)
         return [SettledFact(self.environment, _hour(hour), *rest) for hour, *rest in sorted(rows)]
 
-    def kept(self, kind: type[F], since: datetime) -> tuple[F, ...]:
-        """Give the hours from `since` on that were kept, `SpentFact` or `SettledFact`, oldest first."""
-        given = {"environment": self.environment, "since": time_text(since)}
-        return select_facts(self._connection, kind, "environment = :environment AND at >= :since ORDER BY at", given)
+    def kept(self, kind: type[F], since: datetime, until: datetime) -> tuple[F, ...]:
+        """Give the hours of a time that were kept, `SpentFact` or `SettledFact`, oldest first."""
+        given = {"environment": self.environment, "since": time_text(since), "until": time_text(until)}
+        where = "environment = :environment AND at >= :since AND at < :until ORDER BY at"
+        return select_facts(self._connection, kind, where, given)
 
     def answered(self, since: datetime, until: datetime) -> list[Answered]:
         """Give the answers that came from another model than was asked."""
@@ -100,10 +99,8 @@ class WatchedReader:
 
 
 def environments(connection: sqlite3.Connection) -> list[str]:
-    """Give the environments with runs: those of the hours that were kept, and of the runs since."""
-    last = connection.execute(_LAST_KEPT).fetchone()[0]
-    named = connection.execute(_KEPT).fetchall() + connection.execute(_ENVIRONMENTS, (last or "",)).fetchall()
-    return sorted({name for (name,) in named})
+    """Give the environments with runs, of all times: hours are kept of those only that somebody watched."""
+    return [name for (name,) in connection.execute(_ENVIRONMENTS)]
 
 
 def _hour(text: str) -> datetime:

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 
 from trimtab.core.watched import AlertFact, Knowledge, Trouble, Watched
 from trimtab.learn.watch_burn import burns, knows_burn
-from trimtab.learn.watch_spike import Spending, knows_spikes, spending, spikes
+from trimtab.learn.watch_spent import Spending, spending
+from trimtab.learn.watch_spike import knows_spikes, spikes
 from trimtab.learn.watch_state import (
     Limits,
     knows_silence,
@@ -82,7 +83,7 @@ def moves(
     for cause, past in alerts.items():
         last = past[-1]
         if last.state != CLOSED and cause not in seen and (cause in named or cause.startswith(starts)):
-            what = f"over: {past[0].what}"
+            what = f"over: {last.what}"
             written.append(
                 AlertFact(cause, last.number, CLOSED, "note", what, last.mend, {"opened": past[0].at.isoformat()}, now)
             )
@@ -91,7 +92,10 @@ def moves(
 
 def _is_new(trouble: Trouble, past: Sequence[AlertFact], now: datetime, quiet: timedelta) -> bool:
     opened = past[0]
-    if now - past[-1].at < quiet or trouble.since <= opened.at:
+    if opened.at > now:
+        return True  # the clock was set back: that alert says nothing of now
+    worse = trouble.weight == "error" and all(move.weight != "error" for move in past)
+    if (now - past[-1].at < quiet and not worse) or trouble.since <= opened.at:
         return False
     before = opened.evidence.get("size") if isinstance(opened.evidence, Mapping) else None
     if trouble.size is None or not isinstance(before, int | float) or now - opened.at >= FORTNIGHT:

@@ -86,13 +86,16 @@ def drift(past: Sequence[Block], plan: float | None) -> Drift | None:
 
 def drifts(past: Sequence[Block], plan: float | None) -> Iterator[Drift]:
     """Give how the bets stood after each block: nothing that came later is in it."""
-    total, began = [0.0] * len(BETS), [0] * len(BETS)
+    total, risen, began = [0.0] * len(BETS), [1.0] * len(BETS), [0] * len(BETS)
     judged = list(_scores(past) if plan is None else _against(past, log(plan)))
     for count, (place, score, most) in enumerate(judged, 1):
         for n, stake in enumerate(BETS):
-            if total[n] < 1.0:
-                began[n] = place
-            total[n] = max(0.0, 1.0 + stake * (score - most)) * (total[n] + 1.0)
+            factor = max(0.0, 1.0 + stake * (score - most))
+            # The bettor who began here has won most: the likeliest beginning (Page's CUSUM, Biometrika 41, 1954).
+            if risen[n] <= 1.0:
+                began[n], risen[n] = place, 1.0
+            risen[n] *= factor
+            total[n] = factor * (total[n] + 1.0)
         best = max(range(len(BETS)), key=total.__getitem__)
         yield Drift(fmean(total) / ONCE_IN, began[best], place, count)
 

@@ -75,6 +75,8 @@ class Expected:
 class Jump:
     """A window over what is expected: one that is too high, or follows one that was and has not been as usual since.
 
+    told:   whether it, or a clock hour since then, was high enough to be told. One that opened between two clock hours goes on as
+            long as the windows after it are not as usual.
     since:  the hour its chain of jumps began.
     larger: how many times as high the next one must be to be told within a fortnight.
     """
@@ -84,6 +86,7 @@ class Jump:
     limit: float
     since: float
     larger: float
+    told: bool = True
 
 
 def ratios(
@@ -107,15 +110,15 @@ def over(amount: float, expected: Expected) -> tuple[float, float]:
 
 
 def jump(  # noqa: PLR0917 - one decision over one window
-    amount: float,
+    ratio: tuple[float, float],
     start: float,
     expected: Expected,
     past: Mapping[int, tuple[float, float]],
     least: float,
     days: int,
 ) -> Jump | None:
-    """Say whether the window beginning at `start` is a jump, given the ratios of the hours before it."""
-    opening, staying = over(amount, expected)
+    """Say whether the window beginning at `start` is a jump, given its ratios to what is expected and those of the hours before it."""
+    opening, staying = ratio
     # An hour that overlaps the window is part of it, and no past.
     before = int(start // 1)
     base = least * (1.0 + 2.0 / max(1, days) ** 2)
@@ -125,8 +128,10 @@ def jump(  # noqa: PLR0917 - one decision over one window
     since, again = _chain(past, began, least), larger(limit, least)
     if opening >= limit:
         return Jump(opening, expected.opening, limit, since, again)
-    going_on = staying >= least and any(past[h][0] >= limit for h in range(began, before))
-    return Jump(staying, expected.staying, limit, since, again) if going_on else None
+    if staying < least:
+        return None
+    told = any(past[h][0] >= limit for h in range(began, before) if h in past)
+    return Jump(staying, expected.staying, limit, since, again, told)
 
 
 def larger(limit: float, least: float) -> float:
@@ -146,8 +151,11 @@ def _chain(past: Mapping[int, tuple[float, float]], before: int, least: float) -
 
 
 def _began(past: Mapping[int, tuple[float, float]], before: int, least: float) -> int:
-    """Give the first of the hours up to `before`, of the last week, since which none was as usual: all of them are one jump."""
-    usual = (hour for hour in range(before - 1, before - WEEK, -1) if past.get(hour, (0.0, 0.0))[1] < least)
+    """Give the first of the hours up to `before`, of the last week, since which none was as usual: all of them are one jump.
+
+    An hour that says nothing, having too few runs, was not as usual.
+    """
+    usual = (hour for hour in range(before - 1, before - WEEK, -1) if hour in past and past[hour][1] < least)
     return next(usual, before - WEEK) + 1
 
 

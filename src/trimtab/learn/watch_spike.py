@@ -14,157 +14,14 @@ Four looks at the last hour, each with its own idea of what is usual, one cause:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
-from math import sqrt
-from statistics import median
 
 from trimtab.core.values import Json
-from trimtab.core.watched import Knowledge, Spent, Trouble, Unit, Watched
-from trimtab.learn.watch_series import DAY, FORTNIGHT, WEEK, Expected, Jump, Series, jump, ratios
+from trimtab.core.watched import Knowledge, Spent, Trouble, Watched
+from trimtab.learn.watch_series import DAY, WEEK, Jump
+from trimtab.learn.watch_spent import LEAST_DAYS, LEAST_RUNS, Spending
 from trimtab.learn.watch_surge import SLOT, Surge, Surges
-from trimtab.learn.watch_words import ago, amount, hour_at, number_of_hour, times
-
-LEAST_RUNS = 10  # fewer in an hour are single runs, not a level
-LEAST_CALLS = 100  # unless they are this busy: a loop is one run
-LEAST_DAYS = 3  # days that must be known before one hour is held against those of other days
-LEAST_USD = 1.0  # a dearest day is beaten by more than this, or it is somebody trying things out
-_UNPRICED = 0.01  # share of calls of unknown price above which tokens are watched in place of dollars
-
-
-@dataclass
-class Spending:
-    """What an environment spent, by hour, made ready to be held against. Made once an hour: it knows whole hours only.
-
-    `hours` are the clock hours before the one under way, `factor` the spike that must be told (3: three times the usual).
-    """
-
-    hours: Mapping[int, Spent]
-    end: int
-    factor: float = 3.0
-    unit: Unit = field(init=False)
-    first: int = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.first = min(self.hours, default=self.end)
-        week = [spent for hour, spent in self.hours.items() if hour >= self.end - WEEK]
-        unpriced, calls = sum(s.unpriced for s in week), sum(s.calls for s in week)
-        self.unit = "tokens" if unpriced > _UNPRICED * calls else "usd"
-
-    @property
-    def least(self) -> float:
-        """Half way from the usual to the spike that must be told: an hour that is part of it is not all of it."""
-        return (1.0 + self.factor) / 2.0
-
-    @property
-    def days(self) -> int:
-        """How many whole days are known."""
-        return max(0, (self.end - self.first) // DAY)
-
-    @cached_property
-    def amounts(self) -> Series:
-        """Dollars (or tokens) by hour."""
-        return Series({hour: spent.of(self.unit) for hour, spent in self.hours.items()}, self.first)
-
-    @cached_property
-    def squares(self) -> float:
-        """Mean square of a call times the calls of a run: what a run's own scatter adds to an hour, for each of its calls."""
-        week = [spent for hour, spent in self.hours.items() if hour >= self.end - WEEK]
-        calls, runs = sum(s.calls for s in week), sum(s.runs for s in week)
-        return sum(s.squares(self.unit) for s in week) / max(1, calls) * max(1.0, calls / max(1, runs))
-
-    @cached_property
-    def a_call(self) -> float:
-        """Dollars (or tokens) of a call, over the last week."""
-        week = [spent for hour, spent in self.hours.items() if hour >= self.end - WEEK]
-        return sum(s.of(self.unit) for s in week) / max(1, sum(s.calls for s in week))
-
-    @cached_property
-    def days_spent(self) -> dict[int, Spent]:
-        """What each day came to, counted back from now: 0 is the last 24 whole hours."""
-        days: dict[int, Spent] = {}
-        for hour, spent in self.hours.items():
-            day = (self.end - 1 - hour) // DAY
-            before = days.get(day, Spent())
-            days[day] = Spent(
-                calls=before.calls + spent.calls,
-                usd=before.usd + spent.usd,
-                tokens=before.tokens + spent.tokens,
-                runs=before.runs + spent.runs,
-            )
-        return days
-
-    @cached_property
-    def a_run(self) -> float:
-        """Dollars (or tokens) of a run: the median of the last seven days with runs enough; 0 where there is none."""
-        days = [s.of(self.unit) / s.runs for day, s in self.days_spent.items() if day < 7 and s.runs >= LEAST_RUNS]  # noqa: PLR2004 - days
-        return median(days) if days else 0.0
-
-    @cached_property
-    def dearest_day(self) -> float:
-        """The most that one of the days known came to."""
-        return max((s.of(self.unit) for day, s in self.days_spent.items() if day < self.days), default=0.0)
-
-    def in_all(self, start: float) -> Expected:
-        """Expect of the hour that begins at `start` what such hours spend."""
-        seasonal, floor = self.amounts.seasonal(start), self.amounts.level(start) / 2.0
-        opening, staying = max(seasonal, self.amounts.recent(start), floor), max(seasonal, floor)
-        # Even what never happens at this hour may happen a few times.
-        return Expected(opening, staying, sqrt((opening / (self.a_call or 1.0) + 4.0) * self.squares))
-
-    def for_runs(self, runs: int) -> Expected:
-        """Expect of an hour what so many runs spend."""
-        base = self.a_run * runs
-        return Expected(base, base, sqrt(base / (self.a_call or 1.0) * self.squares))
-
-    @cached_property
-    def past_in_all(self) -> dict[int, tuple[float, float]]:
-        """How far each hour of the last fortnight was over what was usual then."""
-        return ratios(self.amounts, self.in_all, max(self.first + DAY, self.end - FORTNIGHT), self.end)
-
-    @cached_property
-    def past_for_runs(self) -> dict[int, tuple[float, float]]:
-        """How far each hour of the last fortnight with runs enough was over what so many runs cost."""
-        chosen = {h: s for h, s in self.hours.items() if h >= self.end - FORTNIGHT and s.runs >= LEAST_RUNS}
-        found: dict[int, tuple[float, float]] = {}
-        for hour, spent in chosen.items():
-            expected = self.for_runs(spent.runs)
-            high = expected.opening and spent.of(self.unit) - expected.opening >= 4.0 * expected.noise
-            ratio = spent.of(self.unit) / expected.opening if high else 0.0
-            found[hour] = ratio, ratio
-        return found
-
-    def jump_in_all(self, hour: Spent, start: float) -> Jump | None:
-        """Look at the last hour against other hours; None too while fewer than three days are known."""
-        few = hour.runs < LEAST_RUNS and hour.calls < LEAST_CALLS
-        if self.days < LEAST_DAYS or few:
-            return None
-        return jump(hour.of(self.unit), start, self.in_all(start), self.past_in_all, self.least, self.days)
-
-    def jump_for_runs(self, hour: Spent, start: float) -> Jump | None:
-        """Look at the last hour against what its runs should have cost; None too where nothing is known of that."""
-        if not self.a_run or hour.runs < LEAST_RUNS:
-            return None
-        expected = self.for_runs(hour.runs)
-        return jump(hour.of(self.unit), start, expected, self.past_for_runs, self.least, max(2, self.days))
-
-    def over_days(self, hour: Spent) -> bool:
-        """Whether the last hour alone cost more than `factor` times the dearest day known."""
-        return self.days >= LEAST_DAYS and hour.of(self.unit) > self.over_days_at > 0
-
-    @property
-    def over_days_at(self) -> float:
-        """Give what one hour must exceed to be told against whole days."""
-        return max(LEAST_USD if self.unit == "usd" else 0.0, self.factor * self.dearest_day)
-
-
-def spending(watched: Watched, factor: float) -> Spending:
-    """Make the hours of an environment ready; the one under way is in the last hour and not among them."""
-    end = number_of_hour(watched.now)
-    known = {number_of_hour(h.at): h.spent for h in watched.hours}
-    return Spending({hour: spent for hour, spent in known.items() if hour < end}, end, factor)
+from trimtab.learn.watch_words import ago, amount, hour_at, times
 
 
 def spikes(
@@ -173,62 +30,88 @@ def spikes(
     """Find what the last hour spent too much of. `demand` is given where it was made ready already."""
     found: list[Trouble] = []
     start = watched.now.timestamp() / 3600.0 - 1.0
-    per_run, in_all = spent.jump_for_runs(watched.hour, start), spent.jump_in_all(watched.hour, start)
+    judged, begin = spent.judged(watched.hour, start)
+    per_run, in_all = spent.jump_for_runs(judged, begin), spent.jump_in_all(watched.hour, start)
     # What a run costs says more than what all of them do.
-    chosen = per_run or in_all
-    surge = (demand or surges(watched, spent.factor)).now() if chosen is None else None
+    chosen = next((jumped for jumped in (per_run, in_all) if jumped and jumped.told), per_run or in_all)
+    news = chosen is not None and chosen.told
+    surge = None if news else (demand or surges(watched, spent.factor)).now()
     if surge is not None:
         found.append(_surge(watched, spent, surge))
-    elif chosen is not None or spent.over_days(watched.hour):
-        found.append(_spike(watched, spent, chosen, per_run=chosen is not None and chosen is per_run))
+    elif not news and spent.over_days(watched.hour):
+        found.append(_dearest(watched, spent))
+    elif chosen is not None and chosen is per_run:
+        found.append(_dearer(watched, spent, chosen, judged, begin))
+    elif chosen is not None:
+        found.append(_spike(watched, spent, chosen))
     if usd_per_hour is not None and watched.hour.usd > usd_per_hour:
         what = f"{watched.environment} spent {amount(watched.hour.usd, 'usd')} in the last hour, over usd_per_hour = {usd_per_hour:g}"
         evidence: Json = {"usd": round(watched.hour.usd, 6), "usd_per_hour": usd_per_hour}
-        mend = f"trimtab cost report --by role --since 1d --environment {watched.environment}"
-        found.append(Trouble(f"usd_per_hour/{watched.environment}", "error", what, mend, watched.now, evidence))
+        place = watched.environment
+        found.append(Trouble(f"usd_per_hour/{place}", "error", what, _mend(place), watched.now, evidence))
     return found
 
 
-def _spike(watched: Watched, spent: Spending, found: Jump | None, *, per_run: bool) -> Trouble:
+def _dearer(watched: Watched, spent: Spending, found: Jump, judged: Spent, begin: float) -> Trouble:
+    """Say what a run of the last hour cost, or of the newest ones that are enough to tell."""
+    unit, place, each = spent.unit, watched.environment, judged.of(spent.unit) / max(1, judged.runs)
+    last = judged is watched.hour
+    when = "in the last hour" if last else f"from {hour_at(begin):%Y-%m-%d %H:%M} UTC on"
+    few = "" if last else f" (no hour since has {LEAST_RUNS} runs to judge by)"
+    # Only an alert that is open is kept open by this.
+    few = few if found.ratio >= spent.least else ", which are too few to say that it is over"
+    what = (
+        f"{place} spent {amount(each, unit)} a run {when}, {times(found.ratio)} the usual {amount(spent.a_run, unit)}: "
+        f"{amount(judged.of(unit), unit)} for {judged.runs:,} runs{few}"
+    )
+    evidence = _evidence(spent, judged, spent.a_run, found.ratio, "a run")
+    return Trouble(_cause(place), "error", what, _mend(place), hour_at(found.since), evidence, found.told)
+
+
+def _spike(watched: Watched, spent: Spending, found: Jump) -> Trouble:
     hour, unit, place = watched.hour, spent.unit, watched.environment
-    came_to = amount(hour.of(unit), unit)
     each = hour.of(unit) / max(1, hour.runs)
-    if found is None:
-        day = amount(spent.dearest_day, unit)
-        what = f"{place} spent {came_to} in the last hour; the dearest of the {spent.days} days known came to {day}"
-        usual, ratio, since = spent.dearest_day, hour.of(unit) / (spent.dearest_day or 1.0), spent.end - 1.0
-    elif per_run:
-        what = (
-            f"{place} spent {amount(each, unit)} a run in the last hour, {times(found.ratio)} the usual "
-            f"{amount(spent.a_run, unit)}: {came_to} for {hour.runs:,} runs"
-        )
-        usual, ratio, since = spent.a_run, found.ratio, found.since
-    else:
-        usual_calls = spent.amounts.seasonal(watched.now.timestamp() / 3600.0 - 1.0)
-        what = (
-            f"{place} spent {came_to} in the last hour, {times(found.ratio)} the usual {amount(found.expected, unit)}"
-            f" ({hour.runs:,} runs at {amount(each, unit)}, usually {amount(spent.a_run, unit)} each)"
-        )
-        usual, ratio, since = usual_calls or found.expected, found.ratio, found.since
-    evidence: dict[str, Json] = {
-        "unit": unit,
-        "spent": round(hour.of(unit), 6),
+    what = (
+        f"{place} spent {amount(hour.of(unit), unit)} in the last hour, {times(found.ratio)} the usual {amount(found.expected, unit)}"
+        f" ({hour.runs:,} runs at {amount(each, unit)}, usually {amount(spent.a_run, unit)} each)"
+    )
+    usual = spent.amounts.seasonal(watched.now.timestamp() / 3600.0 - 1.0) or found.expected
+    # Demand jumps by itself; what a run costs does not.
+    size = round(found.ratio, 2)
+    evidence = {**_evidence(spent, hour, usual, found.ratio, "in all"), "size": size}
+    since = hour_at(found.since)
+    return Trouble(_cause(place), "error", what, _mend(place), since, evidence, found.told, size, found.larger)
+
+
+def _dearest(watched: Watched, spent: Spending) -> Trouble:
+    hour, unit, place, day = watched.hour, spent.unit, watched.environment, spent.dearest_day
+    what = (
+        f"{place} spent {amount(hour.of(unit), unit)} in the last hour; the dearest of the {spent.days} days known came to "
+        f"{amount(day, unit)}"
+    )
+    evidence = _evidence(spent, hour, day, hour.of(unit) / (day or 1.0), "dearest day")
+    return Trouble(_cause(place), "error", what, _mend(place), hour_at(spent.end - 1.0), evidence)
+
+
+def _cause(place: str) -> str:
+    return f"spend_spike/{place}"
+
+
+def _mend(place: str) -> str:
+    return f"trimtab cost report --by role --since 1d --environment {place}"
+
+
+def _evidence(spent: Spending, hour: Spent, usual: float, ratio: float, look: str) -> dict[str, Json]:
+    return {
+        "unit": spent.unit,
+        "spent": round(hour.of(spent.unit), 6),
         "usual": round(usual, 6),
         "ratio": round(ratio, 2),
-        "look": "dearest day" if found is None else "a run" if per_run else "in all",
+        "look": look,
         "runs": hour.runs,
         "calls": hour.calls,
         "days_known": spent.days,
     }
-    mend = f"trimtab cost report --by role --since 1d --environment {place}"
-    # Demand jumps by itself; what a run costs does not.
-    if found is None or per_run:
-        return Trouble(f"spend_spike/{place}", "error", what, mend, hour_at(since), evidence)
-    size = round(ratio, 2)
-    evidence = {**evidence, "size": size}
-    return Trouble(
-        f"spend_spike/{place}", "error", what, mend, hour_at(since), evidence, size=size, larger=found.larger
-    )
 
 
 def surges(watched: Watched, factor: float) -> Surges:
@@ -238,10 +121,14 @@ def surges(watched: Watched, factor: float) -> Surges:
 
 def _surge(watched: Watched, spent: Spending, found: Surge) -> Trouble:
     hour, unit, place, ratio = watched.hour, spent.unit, watched.environment, found.runs / max(1.0, found.expected)
-    when = f"{found.minutes} minutes long, and it goes on" if found.goes_on else f"in the last {found.minutes} minutes"
+    when, on = (
+        (f"within {found.minutes} minutes", ", and it goes on")
+        if found.goes_on
+        else (f"in the last {found.minutes} minutes", "")
+    )
     what = (
-        f"{place} accepted {found.runs:,} runs {when}, {times(ratio)} the {found.expected:,.0f} that were to be expected; the last hour"
-        f" cost {amount(hour.of(unit), unit)}"
+        f"{place} accepted {found.runs:,} runs {when}, {times(ratio)} the {found.expected:,.0f} that were to be expected{on}; the last "
+        f"hour cost {amount(hour.of(unit), unit)}"
     )
     evidence: Json = {
         "unit": unit,
@@ -257,7 +144,7 @@ def _surge(watched: Watched, spent: Spending, found: Surge) -> Trouble:
     mend = f"trimtab cost report --by workflow --since 1d --environment {place}"
     since = datetime.fromtimestamp(found.since * SLOT, UTC)
     size = round(ratio, 2)
-    return Trouble(f"spend_spike/{place}", "error", what, mend, since, evidence, size=size, larger=found.larger)
+    return Trouble(_cause(place), "error", what, mend, since, evidence, size=size, larger=found.larger)
 
 
 def knows_spikes(watched: Watched, spent: Spending) -> Knowledge:

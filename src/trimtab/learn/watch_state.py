@@ -14,8 +14,8 @@ from itertools import pairwise
 from trimtab.core.values import Json
 from trimtab.core.watched import Knowledge, Trouble, Watched
 from trimtab.learn.watch_series import DAY, FORTNIGHT, WEEK, Series
-from trimtab.learn.watch_spike import LEAST_DAYS
-from trimtab.learn.watch_words import ago, calls, lasting, number_of_hour
+from trimtab.learn.watch_spent import LEAST_DAYS
+from trimtab.learn.watch_words import ago, calls, lasting, number_of_hour, printable
 
 STORM_CALLS = 20  # attempts beyond the first in an hour; fewer are mishaps
 STORM_TIMES = 3.0
@@ -40,10 +40,10 @@ def mismatches(watched: Watched) -> list[Trouble]:
     """Find answers that came from another model than was asked; one trouble for each pair of models."""
     return [
         Trouble(
-            f"model_mismatch/{watched.environment}/{pair.requested}/{pair.response}",
+            f"model_mismatch/{watched.environment}/{pair.requested}/{printable(pair.response)}",
             "error",
             f"{calls(pair.calls)} of {' and '.join(map(repr, pair.roles))} in {watched.environment} asked for {pair.requested} and "
-            f"{'was' if pair.calls == 1 else 'were'} answered by {pair.response} in the last day",
+            f"{'was' if pair.calls == 1 else 'were'} answered by {printable(pair.response)} in the last day",
             f"trimtab runs show {pair.run_id}",
             watched.now - timedelta(days=1),
             {
@@ -106,7 +106,8 @@ def standing_long(watched: Watched, longest: timedelta) -> list[Trouble]:
             f"{standing.runs:,} {'run stands' if standing.runs == 1 else 'runs stand'} as {standing.status} in "
             f"{watched.environment} for more than {lasting(longest)}, the longest for {lasting(watched.now - standing.since)}",
             f"trimtab runs list --status {standing.status}",
-            standing.since,
+            # One that comes to it while another is told of is new when that one has gone on.
+            standing.since + longest,
             {
                 "status": standing.status,
                 "runs": standing.runs,

@@ -132,6 +132,13 @@ def test_fifteen_per_cent_more_a_success_is_told_within_three_days():
     assert 0.1 < found.evidence["change"] < 0.2  # type: ignore[operator]
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_burn_is_said_to_have_begun_when_it_did(seed: int):
+    # Two weeks of chance before it must not become a part of it.
+    (found,) = look(watched(days=14, settled=settled(14, 60, 0.02, since=60, dearer=1.25, seed=seed)), Limits())
+    assert abs(found.since - (NOW - 60 * HOUR)) <= 12 * HOUR
+
+
 def test_a_plan_is_held_against_the_first_days_too():
     first = watched(settled=settled(2, 100, 0.02), days=2)
     assert causes(first) == []
@@ -259,6 +266,46 @@ def test_what_is_not_enough_to_open_an_alert_keeps_it_open():
     past: dict[str, list[AlertFact]] = {}
     after([TROUBLE], past, NOW)
     assert after([replace(TROUBLE, told=False)], past, NOW + HOUR) == []
+
+
+def test_an_error_is_told_within_the_quiet_period_where_only_a_warning_was():
+    past: dict[str, list[AlertFact]] = {}
+    after([replace(TROUBLE, weight="warning")], past, NOW)
+    after([], past, NOW + HOUR)
+    again = replace(TROUBLE, since=NOW + 2 * HOUR)
+    assert after([replace(again, weight="warning")], past, again.since) == []
+    assert after([again], past, again.since) == [OPEN]
+
+
+def test_an_alert_of_a_clock_that_was_ahead_hides_nothing():
+    past: dict[str, list[AlertFact]] = {}
+    after([TROUBLE], past, NOW + 365 * DAY)
+    after([], past, NOW + 365 * DAY + HOUR)
+    assert after([TROUBLE], past, NOW) == [OPEN]
+
+
+def test_what_is_over_is_told_as_it_was_at_its_worst():
+    past: dict[str, list[AlertFact]] = {}
+    after([replace(TROUBLE, weight="warning", what="used to 80%")], past, NOW)
+    after([replace(TROUBLE, what="used to 100%")], past, NOW + HOUR)
+    after([], past, NOW + 2 * HOUR)
+    assert past["spend_spike/production"][-1].what == "over: used to 100%"
+
+
+def test_a_run_that_comes_to_stand_too_long_after_another_was_told_of_is_told_itself():
+    standing = watched(standing=[Standing("needs_you", 1, "b", NOW - DAY - HOUR)])
+    (found,) = look(standing, Limits())
+    past: dict[str, list[AlertFact]] = {}
+    first = replace(found, cause="spend_spike/production", since=NOW - 2 * DAY)
+    after([first], past, NOW - 10 * HOUR)
+    after([], past, NOW - 9 * HOUR)
+    assert after([replace(found, cause="spend_spike/production")], past, NOW) == [OPEN]
+
+
+def test_a_model_that_answers_with_more_than_a_name_is_told_in_one_line():
+    (found,) = look(watched(answered=[Answered(HAIKU, "evil\nBcc: a@b \x1b[31m", 1, ("payment",), "r1")]), Limits())
+    assert found.cause.endswith("/evil?Bcc: a@b ?[31m")
+    assert found.what.isprintable()
 
 
 def test_a_warning_that_becomes_an_error_is_told_once_more():
