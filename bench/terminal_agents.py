@@ -8,6 +8,7 @@ difference. The trees of half the seeds have managed settings (root; a private m
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 import tempfile
@@ -47,10 +48,20 @@ def variables(draw: random.Random) -> dict[str, str]:
     return made | ({"CLAUDE_CODE_SUBAGENT_MODEL_FORCE": "1"} if draw.random() < 0.15 else {})
 
 
+def on_the_command_line(draw: random.Random) -> str | None:
+    if draw.random() < 0.6:
+        return None
+    named = draw.sample(["a0", "a1", "Explore", "given"], 2)
+    said = [draw.choice([None, None, *(model for model in SAID if model)]) for _ in named]
+    made = [{"description": "d", "prompt": "be"} | ({} if model is None else {"model": model}) for model in said]
+    return json.dumps(dict(zip(named, made, strict=True)) | draw.choice([{}, {}, {}, {}, {"bad": {"prompt": "be"}}]))
+
+
 def compare(seed: int, version: str) -> list[str]:
     draw = random.Random(seed)
     made = tree(draw, managed=seed % 2 == 0 and can_manage())
     made = replace(made, files={**made.files, **agents(draw)}, env={**made.env, **variables(draw)})
+    given_agents = on_the_command_line(draw)
     before = Tree({}, flag=draw.choice([model for model in MODELS if model.strip()]))
     with tempfile.TemporaryDirectory(prefix="trimtab-bench-") as folder, serving() as api:
         root = Path(folder)
@@ -60,9 +71,10 @@ def compare(seed: int, version: str) -> list[str]:
         made.write(root)
         place = Place(root / "home", root / "project", root / "managed", made.env)
         given = str(root / "given.json") if "file" in made.files else None
-        found = resolve(place, version, made.flag, given)
+        found = resolve(place, version, made.flag, given, given=given_agents)
         command = [str(install(version)), "-p", "hi", *([] if made.flag is None else ["--model", made.flag])]
         command += [] if given is None else ["--settings", given]
+        command += [] if given_agents is None else ["--agents", given_agents]
         api.bodies.clear()
         start([*command, "--continue"], made, root, api.url)
         went_on = by_mark(api.bodies).get("")
@@ -74,7 +86,10 @@ def compare(seed: int, version: str) -> list[str]:
         api.script += [Says(tools=tuple(calls[at : at + AT_ONCE])) for at in range(0, len(calls), AT_ONCE)]
         start([*command, "--no-session-persistence"], made, root, api.url)
         asked = by_mark(api.bodies)
-    return [f"{line}: seed {seed}, before {before.flag!r}, {made}" for line in differences(found, went_on, asked)]
+    return [
+        f"{line}: seed {seed}, before {before.flag!r}, {made} {given_agents or ''}"
+        for line in differences(found, went_on, asked)
+    ]
 
 
 def differences(found: Resolution, went_on: str | None, asked: dict[str, str]) -> list[str]:

@@ -59,7 +59,7 @@ class Tree:
 
     @property
     def is_managed(self) -> bool:
-        return any(name == "managed" or name.startswith("drop:") for name in self.files)
+        return any(name.startswith(("managed", "drop:")) for name in self.files)
 
 
 def install(version: str) -> Path:

@@ -47,10 +47,11 @@ class Around:
         return Names(self.resolved().aliases, self.version, self._known, self._near)
 
     def path(self, scope: Scope) -> Path:
-        """Name the file of a scope."""
+        """Name the file of a scope; local settings are the repository's where the version keeps them there."""
         there = self.place
+        local = (nearest(self.version).rooted and there.rooted) or there.local
         drop_in = there.managed / "managed-settings.d" / DROP_IN
-        return {"user": there.user, "project": there.shared, "local": there.local, "managed": drop_in}[scope]
+        return {"user": there.user, "project": there.shared, "local": local, "managed": drop_in}[scope]
 
     def check(self, text: str, path: Path) -> None:
         """Refuse a text that the terminal would drop, or that would keep it from starting. Raises UsageError."""

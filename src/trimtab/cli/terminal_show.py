@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
 import click
 
+from trimtab.core.errors import UsageError
 from trimtab.core.finding import Finding
 from trimtab.terminal.place import Place
 from trimtab.terminal.resolve import Resolution, resolve
@@ -21,6 +22,7 @@ def place_options(command: F) -> F:
     """Add the options that say where a session starts, and how."""
     for option in (
         click.option("--settings", metavar="FILE", help="As the terminal's --settings: a file, or JSON."),
+        click.option("--agents", "given", metavar="JSON", help="As the terminal's --agents: JSON, or a file of it."),
         click.option("--agent", metavar="NAME", help="As the terminal's --agent."),
         click.option("--model", "flag", metavar="MODEL", help="As the terminal's --model."),
         click.option("--project", metavar="DIR", help="The project's folder.  [default: where you are]"),
@@ -33,6 +35,7 @@ def place_options(command: F) -> F:
 @click.command()
 @place_options
 @click.option("--fallback-model", "fallback", metavar="MODELS", help="As the terminal's --fallback-model.")
+@click.option("--resume", metavar="ID", help="As the terminal's --resume.  [default: the session written last]")
 @click.option("--cli-version", metavar="V", help="The terminal's version.  [default: the installed one]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def show(
@@ -40,8 +43,10 @@ def show(
     project: str | None,
     flag: str | None,
     agent: str | None,
+    given: str | None,
     settings: str | None,
     fallback: str | None,
+    resume: str | None,
     cli_version: str | None,
     as_json: bool,
 ) -> int:
@@ -52,9 +57,27 @@ def show(
     if cli_version is not None and numbers(cli_version) is None:
         raise click.UsageError(f"--cli-version: expected a version such as 2.1.330, not {cli_version!r}")
     place = Place.here(home, project)
-    found = resolve(place, cli_version or installed(env=place.env)[1], flag, settings, agent, fallback=fallback)
+    version = cli_version or installed(env=place.env)[1]
+    found = resolve(place, version, flag, settings, agent, fallback=fallback, given=given, resume=resume)
+    if resume is not None and found.runs and found.resumed is None:
+        hint = f"give an id: ls -t {place.transcripts}"
+        raise UsageError(f"--resume: no session of this project has the id {resume!r}", hint=hint)
+    found = replace(found, problems=(*found.problems, *_unlisted(found)))
     click.echo(json.dumps(asdict(found), indent=2, ensure_ascii=False) if as_json else "\n".join(_lines(found)))
     return 1 if any(problem.weight == "error" for problem in found.problems) else 0
+
+
+def _unlisted(found: Resolution) -> Iterator[Finding]:
+    """Find a model that no list has: misspelt, or one that a gateway has."""
+    from trimtab.models.catalogue import Catalogue
+
+    catalogue, full = Catalogue(), f"anthropic:{found.model}"
+    if not found.runs or not found.model or catalogue.model(full) is not None:
+        return
+    near = " or ".join(repr(name.partition(":")[2]) for name in catalogue.near(full))
+    why = "where the API does not have it, a session ends in an error, or runs a fallback model and says nothing"
+    mend = f"did you mean {near}?" if near else "trimtab terminal verify, or name one of trimtab models list"
+    yield Finding(f"{found.model!r} is in no list of models", found.source, why, mend)
 
 
 def problem_lines(problems: Sequence[Finding]) -> Iterator[str]:
@@ -69,7 +92,7 @@ def problem_lines(problems: Sequence[Finding]) -> Iterator[str]:
 
 
 def _lines(found: Resolution) -> Iterator[str]:
-    yield f"model    {found.model or 'none: no session starts'}"
+    yield f"model    {(found.model or repr('')) if found.runs else 'none: no session starts'}"
     yield f"from     {found.source}{f', key {found.key}' if found.key else ''}"
     yield f"version  {found.cli_version}"
     yield ""

@@ -62,8 +62,10 @@ def _last(here: Around, scope: Scope | None) -> Entry | None:
 
     kept: list[Entry] = []
     for name in (scope,) if scope else _SCOPES:
-        path = here.path(name)
-        kept += entries(state_folder(os.environ, name), Path(os.path.realpath(path)))[:1]
+        # Another version may have been meant by `set`, which keeps local settings elsewhere.
+        paths = {here.path(name), here.place.local} if name == "local" else {here.path(name)}
+        for path in paths:
+            kept += entries(state_folder(os.environ, name), Path(os.path.realpath(path)))[:1]
     return newest(kept)
 
 

@@ -27,6 +27,7 @@ def verify(
     project: str | None,
     flag: str | None,
     agent: str | None,
+    given: str | None,
     settings: str | None,
     cli: str | None,
     policy_file: str | None,
@@ -38,9 +39,9 @@ def verify(
     """
     wanted = _wanted(policy_file)
     place = Place.here(home, project)
-    seen = observe(place, cli, flag, settings, agent)
+    seen = observe(place, cli, flag, settings, agent, given=given)
     version = seen.cli_version if isinstance(seen, Observed) else None
-    expected = resolve(place, version, flag, settings, agent)
+    expected = resolve(place, version, flag, settings, agent, given=given)
     problems = list(_problems(seen, expected, wanted, policy_file))
     observed = seen if isinstance(seen, Observed) else None
     if as_json:

@@ -37,13 +37,19 @@ class AgentModel:
     file: str = ""
 
 
-def read_agents(folders: tuple[Path, ...], known: Known, env: Mapping[str, str]) -> dict[str, Agent]:
-    """Read every subagent's file; one of a stronger folder takes the place of one with the same name."""
+def read_agents(
+    folders: tuple[Path, ...], known: Known, env: Mapping[str, str], given: Mapping[str, Agent] | None = None
+) -> dict[str, Agent]:
+    """Read every subagent's file; one of a stronger folder takes the place of one with the same name.
+
+    `given`: those of the command line, which only those of the last folder, the managed one, beat.
+    """
     fewer = not known.old and is_on(env, "CLAUDE_CODE_DISABLE_EXPLORE_PLAN_AGENTS")
     found = {
         name: Agent(name, said) for name, said in known.agents.items() if not (fewer and name in {"Explore", "Plan"})
     }
-    for folder in folders:
+    for at, folder in enumerate(folders):
+        found |= (given or {}) if at == len(folders) - 1 else {}
         for path in _files(folder):
             agent = _agent(path, known)
             if agent is not None:
@@ -69,13 +75,25 @@ class Parent:
         name, source = ("", "plan mode") if self.held else _asked(agent, self.env, called, names.known)
         model = self._sent(name, source) if name else self.model
         if model != self.model and not self.lists.allows(model.lower()):
-            # An older version does not step down within a family here.
-            instead = None if names.known.old else self.lists.instead(name)
-            model, source = (instead, source) if instead else (self.model, "parent, as its own is not allowed")
+            model, source = self._instead(name, source)
         elif not name and source == "parent" and agent == Agent("Explore", "inherit") and family_of(model) == "fable":
-            # It only looks around: under the dearest family the one that is built in takes the next.
-            model, source = names.family("opus"), "built-in"
+            # It only looks around: under the dearest family the one that is built in takes the next, where that may run.
+            next_one = names.family("opus")
+            model, source = (next_one, "built-in") if self.lists.allows(next_one.lower()) else (model, source)
         return AgentModel(agent.name, names.overridden(model), source, agent.file)
+
+    def _instead(self, name: str, source: str) -> tuple[str, str]:
+        """Give what runs where a subagent's own model may not; an older version knows nothing but the parent's."""
+        lists = self.lists
+        if not lists.names.known.old:
+            if instead := lists.instead(name):
+                return instead, source
+            other = _other(self.env, lists.names.known)
+            if other and source not in {_MODEL, _FORCE}:
+                sent = self._sent(other, _MODEL)
+                if instead := sent if lists.allows(sent.lower()) else lists.instead(other):
+                    return instead, f"{_MODEL}, as its own is not allowed"
+        return self.model, "parent, as its own is not allowed"
 
     def _sent(self, name: str, source: str) -> str:
         """Expand a name; in a file and a call, the alias of the parent's own family means the parent's version."""
@@ -90,9 +108,7 @@ class Parent:
 
 def _asked(agent: Agent, env: Mapping[str, str], called: str, known: Known) -> tuple[str, str]:
     """Give the name that counts (empty: the parent's model), and what says it."""
-    other = env.get(_MODEL, "")
-    # Unlike in a file, this word counts in small letters only, and an older version counts the spaces.
-    other = "" if (other if known.old else other.strip()) == "inherit" else other.strip()
+    other = _other(env, known)
     if known.forces and is_on(env, _FORCE):
         return other, _FORCE
     if other and not known.forces:
@@ -102,6 +118,13 @@ def _asked(agent: Agent, env: Mapping[str, str], called: str, known: Known) -> t
     if own := own_model(agent):
         return own, "frontmatter" if agent.file else "built-in"
     return (other, _MODEL) if other and not agent.said else ("", "parent")
+
+
+def _other(env: Mapping[str, str], known: Known) -> str:
+    """Give what the variable of all subagents says; empty where it leaves that to the session."""
+    said = env.get(_MODEL, "")
+    # Unlike in a file, this word counts in small letters only, and an older version counts the spaces.
+    return "" if (said if known.old else said.strip()) == "inherit" else said.strip()
 
 
 def own_model(agent: Agent) -> str | None:

@@ -115,7 +115,8 @@ def read_lists(layers: Layers, names: Names) -> Lists:
     managed: tuple[Scope, ...] = ("managed",)
     theirs = layers.texts("availableModels", managed)
     allowed = theirs if theirs is not None else layers.texts("availableModels", _OPEN)
-    managed_files = layers.of("managed")
+    # An empty managed file is none; where a key of it cannot be read, a newer terminal counts it.
+    managed_files = [f for f in layers.of("managed") if f.values or f.dropped or (f.problems and names.known.closes)]
     if not names.known.closes and managed_files and all(file.dropped for file in managed_files):
         # Managed settings that cannot be read leave an older terminal with its default alone, whatever is asked for.
         return Lists(names, ())

@@ -55,6 +55,9 @@ def candidates(
     flag = asked.model
     found = [Candidate("flag", "", "--model", flag, "means: the default" if flag == "default" else "")]
     found.append(_agent(layers, agents, asked.agent))
+    if flag == "":
+        # An empty option is weaker than an agent, if than nothing else.
+        found.reverse()
     found.append(_variable("ANTHROPIC_MODEL", layers, env))
     settled = False
     for scope, name in _FILES:
@@ -63,7 +66,7 @@ def candidates(
             text = value if isinstance(value, str) else None
             lost = file.dropped
             if scope == "user" and text is not None and text.strip().lower() == "sonnet[1m]" and known.sonnet_long:
-                # On its first start this version writes what the alias once meant into the person's file.
+                # On its very first start this version writes what the alias once meant into the person's file.
                 text = known.sonnet_long
             if text == "" and not settled:
                 lost = "empty: means the default"

@@ -11,6 +11,7 @@ from typing import Any, cast
 from trimtab.core.finding import Finding
 from trimtab.terminal.place import Place
 from trimtab.terminal.settings import Scope, parse
+from trimtab.terminal.versions import NEWEST, nearest
 
 _LARGEST = 16_000_000
 
@@ -80,7 +81,9 @@ class Layers:
 def read_layers(place: Place, settings: str | None = None, version: str = "") -> Layers:
     """Read every settings file of a place; `settings` is what --settings names: a file, or JSON itself."""
     found: list[File] = []
-    own: tuple[tuple[Scope, Path], ...] = (("user", place.user), ("project", place.shared), ("local", place.local))
+    own: list[tuple[Scope, Path]] = [("user", place.user), ("project", place.shared), ("local", place.local)]
+    if nearest(version or NEWEST).rooted and (rooted := place.rooted):
+        own.append(("local", rooted))
     for scope, path in own:
         if scope == "project" and path == place.user:
             continue
@@ -115,6 +118,10 @@ def _read(path: Path, scope: Scope, version: str) -> Iterator[File]:
     try:
         content = path.read_bytes() if path.stat().st_size <= _LARGEST and not path.is_fifo() else None
     except (FileNotFoundError, NotADirectoryError):
+        if path.is_symlink() and scope != "managed":
+            why = "the terminal takes it for no file at all, and says nothing"
+            problem = Finding("a link to nowhere", str(path), why, f"ls -l {path}")
+            yield File(scope, str(path), {}, (problem,), "a link to nowhere")
         return
     except OSError as error:
         content, said = None, f"cannot be read: {error.strerror or error}"
@@ -122,7 +129,8 @@ def _read(path: Path, scope: Scope, version: str) -> Iterator[File]:
         said = f"cannot be read: larger than {_LARGEST:,} bytes, or no plain file"
     if content is None:
         problem = Finding(said, str(path), "", f"ls -l {path}", "error")
-        yield File(scope, str(path), {}, (problem,), said, scope == "managed")
+        closed = scope == "managed" and nearest(version or NEWEST).closes
+        yield File(scope, str(path), {}, (problem,), said, closed)
         return
     yield _file(content, str(path), scope, version)
 

@@ -10,7 +10,8 @@ from trimtab.terminal.versions import Known
 
 FAMILIES = ("opus", "sonnet", "haiku")
 ALIASES = ("opus", "sonnet", "haiku", "fable", "best", "opusplan")
-_BIG = re.compile(r"(\[1m\])+$", re.IGNORECASE)
+_BIG = re.compile(r"(\[[12]m\])+$", re.IGNORECASE)
+_LONG = re.compile(r"\[1m\]$", re.IGNORECASE)
 _DATE = re.compile(r"[-@]\d{8}$")
 _OFF = frozenset({"", "0", "false", "no", "off"})
 
@@ -49,7 +50,8 @@ class Names:
     def sent(self, name: str, *, plan: bool = False) -> str:  # noqa: PLR0911 - one for each alias
         """Give what stands in the request for a name: an alias expanded, an old id renamed, anything else as it is."""
         bare = plain(name)
-        low = bare.lower()
+        # One mark of the long context may stand behind an alias; behind any other it is none any more, and is sent as it is.
+        low = bare.lower() if bare == _LONG.sub("", name.strip()).strip() else ""
         if plan and low == "opusplan":
             return self.family("opus")
         if plan and low == "haiku":
@@ -64,7 +66,7 @@ class Names:
             case _ if low in self.known.renamed and self.renames:
                 return self.family("opus")
             case _:
-                return low if low.startswith("claude-") and not self.known.old else bare
+                return bare.lower() if bare.lower().startswith("claude-") and not self.known.old else bare
 
     def is_alias(self, name: str) -> bool:
         """Whether a name means another id on another day."""

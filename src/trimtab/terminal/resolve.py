@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import cast
 
 from trimtab.core.finding import Finding
 from trimtab.terminal.agents import CALLED, Agent, AgentModel, Parent, read_agents
+from trimtab.terminal.agents_given import given_agents
 from trimtab.terminal.allow import Lists, read_lists
 from trimtab.terminal.candidates import Asked, Candidate, candidates
 from trimtab.terminal.fallback import fallbacks
 from trimtab.terminal.layers import Layers, read_layers
 from trimtab.terminal.names import ALIASES, Names, plain
 from trimtab.terminal.place import Place
-from trimtab.terminal.sessions import Resumed, goes_on, latest
+from trimtab.terminal.sessions import Resumed, Session, goes_on, latest, named
+from trimtab.terminal.unusual import unusual
 from trimtab.terminal.versions import MEASURED, NEWEST, nearest
 
 
@@ -64,25 +65,38 @@ def resolve(
     agent: str | None = None,
     *,
     fallback: str | None = None,
+    given: str | None = None,
+    resume: str | None = None,
 ) -> Resolution:
-    """Resolve a place as a version of the terminal does; `flag` is --model, the others are the options of their names.
+    """Resolve a place as a version of the terminal does.
+
+    `flag` is --model, `given` is --agents, the others are the options of their names; without `resume` the latest session is looked at.
 
     Reads files, runs nothing, changes nothing. Precedence and aliases as measured (docs/decisions/0013-terminal.md).
     """
     known = nearest(version or NEWEST)
+    if known.sonnet_long and place.is_marked:
+        known = replace(known, sonnet_long="")
     place, layers, env = _layers(place, settings, known.version)
     names = Names(known, env, layers.overrides())
     lists = read_lists(layers, names)
-    agents = read_agents(place.agents, known, env)
+    theirs, ungiven = given_agents(given, place.project, known)
+    agents = read_agents(place.agents, known, env, theirs)
     asked = candidates(layers, agents, env, Asked(flag, agent), known)
     plan = _mode(layers) == "plan"
     model, decided, losses = _decide(asked, lists, plan=plan)
+    ungiven = [ungiven] if ungiven else []
     stopped = [*_stopped(agents, agent), *(file for file in layers.files if file.closed)]
+    # A session that goes on is not kept from it by what is wrong with --agents.
+    may_go_on = model is not None and not stopped
+    stopped += [] if known.old else ungiven
     runs = model is not None and not stopped
     sent = names.overridden(model) if model is not None and runs else ""
-    problems = [finding for file in layers.files for finding in file.problems] + _stopped(agents, agent)
+    problems = [finding for file in layers.files for finding in file.problems] + _stopped(agents, agent) + ungiven
     problems += _remarks(sent, decided, lists, losses, version, runs=runs, closed=bool(stopped))
-    session = latest(place.transcripts) if runs else None
+    problems += unusual(sent, decided, names, env) if runs else ()
+    session = _session(place, resume, anywhere=known.rooted) if may_go_on else None
+    fresh = names.overridden(model) if model is not None else ""
     held = known.old and plan and decided is not None and plain(decided.value or "").lower() in {"haiku", "opusplan"}
     parent = Parent(model or "", lists, env, held)
     return Resolution(
@@ -92,7 +106,7 @@ def resolve(
         _told(asked, decided, losses),
         tuple(problems),
         version or NEWEST,
-        goes_on(session, sent, asked, decided, lists=lists, agents=agents) if session is not None else None,
+        goes_on(session, fresh, asked, decided, lists=lists, agents=agents) if session is not None else None,
         tuple(parent.runs(agent) for agent in agents.values()) if runs else (),
         {alias: names.sent(alias) for alias in ALIASES},
         runs,
@@ -101,11 +115,17 @@ def resolve(
     )
 
 
+def _session(place: Place, resume: str | None, *, anywhere: bool) -> Session | None:
+    if resume is None:
+        return latest(place.transcripts)
+    return named(resume, place.transcripts, anywhere=anywhere)
+
+
 def _layers(place: Place, settings: str | None, version: str) -> tuple[Place, Layers, dict[str, str]]:
     layers = read_layers(place, settings, version)
     block = layers.env()
     moved = block.get("CLAUDE_CONFIG_DIR")
-    if moved is not None and moved[0] and Path(moved[0]) != place.folder:
+    if moved is not None and place.project / moved[0] != place.folder:
         # The terminal reads the person's settings again from where a block sends it.
         place = replace(place, env={**place.env, "CLAUDE_CONFIG_DIR": moved[0]})
         layers = read_layers(place, settings, version)
@@ -130,6 +150,9 @@ def _decide(
     first = next((candidate for candidate in asked if candidate.counts), None)
     if first is not None and first.value is not None and first.layer not in {"built-in", "ANTHROPIC_DEFAULT_MODEL"}:
         sent = lists.names.sent(first.value)
+        if first.layer == "flag" and not first.value:
+            # No list is asked about an empty name.
+            return sent, first, losses
         if lists.holds(first.value):
             return _planned(first.value, sent, lists, plan=plan), first, losses
         instead = lists.instead(first.value)

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
@@ -52,6 +53,17 @@ def latest(folder: Path) -> Session | None:
     return next((_read(path) for path in files if _is_session(path)), None)
 
 
+def named(name: str, folder: Path, *, anywhere: bool) -> Session | None:
+    """Read the session of an id, or of a path to its transcript; None where there is none that may be continued.
+
+    anywhere: those of other projects, too.
+    """
+    paths = [folder / f"{name}.jsonl", *(folder.parent.glob(f"*/{escape(name)}.jsonl") if anywhere else ())]
+    if name.endswith(".jsonl"):
+        paths = [Path(name)]
+    return next((_read(path) for path in paths if _is_session(path)), None)
+
+
 def goes_on(
     session: Session,
     fresh: str,
@@ -69,6 +81,8 @@ def goes_on(
     """
     flag, agent, variable = (next(c for c in asked if c.layer == name) for name in ("flag", "agent", "ANTHROPIC_MODEL"))
     named = "" if flag.lost else flag.value or ""
+    if decided is flag and flag.value == "":
+        return Resumed(session.id, fresh, "--model moves it")
     if (flag.lost and lists.allows(fresh)) or (named and (lists.holds(named) or lists.instead(named))):
         return Resumed(session.id, fresh, "--model moves it")
     said, why = agent.value, "the agent's own model moves it"

@@ -21,7 +21,7 @@ from typing import Any, Literal, cast
 
 from trimtab.core.finding import Finding
 from trimtab.terminal.layers import Layers, read_layers
-from trimtab.terminal.place import Place
+from trimtab.terminal.place import MARK, Place
 from trimtab.terminal.stub import listening
 from trimtab.terminal.versions import installed
 
@@ -68,9 +68,10 @@ def verify(
     settings: str | None = None,
     agent: str | None = None,
     *,
+    given: str | None = None,
     seconds: float = 30,
 ) -> Observed | Silent:
-    """Ask the terminal at `cli` (None: the one on PATH) for one word in a place, and read the model of its request.
+    """Ask the terminal at `cli` (None: the one on PATH) for one word in a place, and read the model of its request; `given` is --agents.
 
     Sends nothing beyond loopback and writes nothing outside a folder that is taken away again.
     """
@@ -86,11 +87,12 @@ def verify(
     with listening() as stub, tempfile.TemporaryDirectory(prefix="trimtab-verify-", ignore_cleanup_errors=True) as made:
         home = Path(made)
         _copy(place, home)
-        given = home / "settings.json"
-        given.write_text(json.dumps(_given(layers, stub.url)), "utf-8")
-        command = [path, "-p", "hi", "--no-session-persistence", "--strict-mcp-config", "--settings", str(given)]
+        over = home / "settings.json"
+        over.write_text(json.dumps(_given(layers, stub.url)), "utf-8")
+        command = [path, "-p", "hi", "--no-session-persistence", "--strict-mcp-config", "--settings", str(over)]
         command += [] if flag is None else ["--model", flag]
         command += [] if agent is None else ["--agent", agent]
+        command += [] if given is None else ["--agents", given]
         began = time.monotonic()
         said = _run(command, place.project, _env(place, home, stub.url), seconds)
         took = time.monotonic() - began
@@ -132,6 +134,9 @@ def _copy(place: Place, home: Path) -> None:
     folder.mkdir(mode=0o700)
     if place.user.is_file():
         shutil.copyfile(place.user, folder / "settings.json")
+    # What its first start did to these settings is done, and not done again.
+    if place.is_marked:
+        (home / ".claude.json").write_text(json.dumps({MARK: True}), "utf-8")
     if (place.folder / "agents").is_dir():
         shutil.copytree(place.folder / "agents", folder / "agents", ignore_dangling_symlinks=True)
 

@@ -29,6 +29,7 @@ class Known:
     agents:         the subagents that are built in -> the model that each names (None: nothing).
     forces:         whether CLAUDE_CODE_SUBAGENT_MODEL_FORCE is read; where not, CLAUDE_CODE_SUBAGENT_MODEL itself beats all.
     retired:        what no session goes on with.
+    rooted:         whether a project's local settings are those of its repository's main checkout, and its own count behind them.
     others:         undated ids that it knows and that are of no use for anything but for a session to go on with.
     """
 
@@ -44,6 +45,7 @@ class Known:
     forces: bool
     retired: re.Pattern[str]
     others: tuple[str, ...]
+    rooted: bool
     old: bool = False
     sonnet_long: str = ""
 
@@ -89,6 +91,7 @@ MEASURED: Mapping[str, Known] = {
         forces=False,
         retired=re.compile(_RETIRED),
         others=("claude-opus-4-1", "claude-3-5-sonnet"),
+        rooted=False,
         old=True,
         sonnet_long="sonnet-4-5-20250929",
     ),
@@ -128,6 +131,7 @@ MEASURED: Mapping[str, Known] = {
         forces=True,
         retired=re.compile(f"{_RETIRED}|claude-3-5-sonnet"),
         others=("claude-opus-4-1",),
+        rooted=True,
     ),
 }
 NEWEST = "2.1.330"
