@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.fakes.factorial import IN, OUT, factorial_store
+from tests.fakes.recorded_runs import HAIKU, SONNET, Call, Recorded, make_store, now
+from trimtab.core.usage import Usage
 
 CALL = {model: (IN * a + OUT * b) / 1e6 for model, a, b in (("haiku", 1, 5), ("sonnet", 3, 15))}
 
@@ -35,6 +37,8 @@ def test_a_person_reads_every_sum(terminal):
         (("0.06", "0.02", "78%", "88%"), "B pays at any loss"),
         (("0.02", "0.06", "88%", "78%"), "B never pays"),
         (("0.06", "0.02", "88%", "78%"), "B pays where a failed run loses less than that"),
+        (("0.02", "0.06", "0", "100%"), "tried until it succeeds, A has no end: it never succeeds"),
+        (("0.02", "0.02", "88%", "88%"), "both cost the same and succeed as often"),
     ],
 )
 def test_dearer_and_worse_never_pays_and_cheaper_and_better_always(terminal, numbers, said):
@@ -59,6 +63,7 @@ def test_given_numbers_need_nothing_but_the_core(terminal):
         (("--cost-a", "1"), "what does a run cost on each?"),
         (("--cost-a", "1", "--cost-b", "2"), "how often does a run succeed?"),
         (("--cost-a", "-1"), "expected such as 0.02"),
+        (("--cost-a", "0,02"), "expected such as 0.02"),
         (("--success-a", "120%"), "expected such as 0.78 or 78%"),
         (("--experiment", "x", "--cost-a", "1"), "give one of these ways"),
         (("--control", "a=b", "--experiment", "x"), "go with --over"),
@@ -114,3 +119,15 @@ def test_few_runs_say_nothing_and_say_so(terminal):
     out = terminal.run("cost", "breakeven", "--experiment", "which").out
     assert "nothing is known of any loss yet" in out
     assert "from 100 runs on, there are 60" in out
+
+
+def test_a_run_without_a_price_leaves_no_break_even_and_names_what_to_look_at(terminal):
+    runs = [
+        Recorded(f"r{n}", now(), [Call("orchestrator", model, Usage(1000))], roles={"orchestrator": pinned})
+        for n, (model, pinned) in enumerate([(HAIKU, HAIKU), ("anthropic:nobody-knows", HAIKU), (SONNET, SONNET)])
+    ]
+    store = str(make_store(terminal.folder / "t.db", runs))
+    maps = ("--control", f"orchestrator={HAIKU}", "--treatment", f"orchestrator={SONNET}")
+    said = terminal.run("cost", "breakeven", "--over", "last-30d", *maps, "--store", store)
+    assert said.code == 1
+    assert "no break-even: what 1 runs cost is not known (trimtab models check)" in said.out

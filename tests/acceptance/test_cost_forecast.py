@@ -71,7 +71,10 @@ def test_aliases_of_the_policy_name_models(terminal):
     [
         (("--from", "claude-haiku-4-6", "--to", "claude-sonnet-4-6"), "hint: did you mean anthropic:claude-haiku-4-5"),
         (("--from", "claude-haiku-4-5", "--to", "nothing:like-it"), "unknown model 'nothing:like-it'"),
+        (("--from", "haiku", "--to", "claude-sonnet-4-6"), "it is an alias, which means anthropic:claude-haiku-5-5 today"),
+        (("--from", "Claude-Haiku-4-5", "--to", "claude-sonnet-4-6"), "hint: did you mean anthropic:claude-haiku-4-5"),
         ((*UPGRADE[2:], "--calls", "1000/fortnight"), "expected such as 1000/day"),
+        ((*UPGRADE[2:], "--calls", "1,5/day"), "expected such as 1000/day"),
         ((*UPGRADE[2:], "--calls", "1000"), "how many --input and --output?"),
         ((*UPGRADE[2:], "--calls", "1", "--input", "10", "--output", "1", "--cached", "11"), "11 tokens of a prompt of 10"),
         ((*UPGRADE[2:], "--calls", "1", "--input", "1.5", "--output", "1"), "no whole number"),
@@ -138,6 +141,39 @@ def test_recorded_calls_are_priced_on_both_models_with_a_band(terminal):
     assert again["interval"]["daily_difference"] == pytest.approx([low, high], rel=1e-3)
 
 
+def test_a_span_that_the_store_tells_of_whole_is_as_long_as_it_says(terminal):
+    """Half a day has half a day's runs, and a week with nothing on its first days still has seven days."""
+    first = now() - timedelta(days=10)
+    times = [first, *(now() - timedelta(hours=hours) for hours in (1, 9))]
+    runs = [Recorded(f"r{n}", at, [Call("a", HAIKU, Usage(10_000))]) for n, at in enumerate(times)]
+    path = str(make_store(terminal.folder / "t.db", runs))
+
+    def daily(over: str):
+        told = terminal.run(*UPGRADE, "--over", over, "--store", path, "--json").json
+        return told["daily_control"], told["recorded"]["days"], told["warnings"][-1]
+
+    hourly = "a day is taken to go on like the hours that were asked for"
+    assert daily("last-12h") == (pytest.approx(0.04, rel=1e-3), pytest.approx(0.5, rel=1e-3), hourly)
+    assert daily("last-7d")[:2] == (pytest.approx(0.02 / 7, rel=1e-3), pytest.approx(7, rel=1e-3))
+    assert daily("last-30d")[:2] == (pytest.approx(0.003, rel=1e-3), pytest.approx(10, rel=1e-3))
+
+
+def test_a_record_of_less_than_a_day_is_taken_for_a_day(terminal):
+    path = make_store(
+        terminal.folder / "t.db", [Recorded("r", now() - timedelta(hours=6), [Call("a", HAIKU, Usage(10_000))])]
+    )
+    for over in ("last-12h", "last-30d"):
+        told = terminal.run(*UPGRADE, "--over", over, "--store", str(path), "--json").json
+        assert (told["daily_control"], told["recorded"]["days"]) == (0.01, 1.0)
+        assert told["warnings"][-1].startswith("less than a day is recorded")
+
+
+def test_an_alias_for_a_model_without_a_price_is_told_from_a_name_that_is_not_known(terminal):
+    terminal.write("trimtab.toml", '[models]\nnovel = "anthropic:claude-nova-9"\n[roles]\ndefault = "novel"\n')
+    said = terminal.run("cost", "forecast", "--from", "novel", "--to", "claude-sonnet-4-6")
+    assert "'novel' stands for 'anthropic:claude-nova-9', which has no price\nhint: trimtab models check" in said.err
+
+
 def test_one_role_is_priced_alone(terminal):
     path = store(terminal.folder)
     said = terminal.run(*UPGRADE, "--over", "last-30d", "--store", path, "--role", "orchestrator", "--json")
@@ -146,6 +182,9 @@ def test_one_role_is_priced_alone(terminal):
     nobody = terminal.run(*UPGRADE, "--over", "last-30d", "--store", path, "--role", "nobody")
     assert nobody.code == 2
     assert "no model call by 'nobody'" in nobody.err
+    assert "hint: there is orchestrator, payment" in nobody.err
+    moon = terminal.run(*UPGRADE, "--over", "last-30d", "--store", path, "--environment", "moon")
+    assert "hint: there is local" in moon.err
 
 
 def test_calls_that_were_not_made_on_the_model_are_left_out_and_counted(terminal):

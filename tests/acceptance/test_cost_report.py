@@ -97,6 +97,16 @@ def test_calls_without_a_known_price_are_shouted_and_make_dollars_a_lower_bound(
     assert (total["usd"], total["usd_known"], total["unpriced_calls"], total["usd_per_success"]) == (None, 2.0, 1, None)
 
 
+def test_an_amount_that_is_not_nothing_is_not_written_as_nothing(terminal: Terminal, journal):
+    journal(RUN, call("r1", "mail", "0.00001"), call("r1", "payment", "0.0123456"))
+    lines = terminal.run("cost", "report", "--by", "role").out.splitlines()
+    assert [next(word for word in line.split() if "$" in word) for line in lines[-3:]] == [
+        "$0.0123",
+        "$0.00001",
+        "$0.0124",
+    ]
+
+
 def test_simulated_calls_are_apart_and_said_to_be(terminal: Terminal, journal):
     journal(RUN, call("r1", "mail", "1", simulated=True), call("r1", "payment", "2"))
     told = terminal.run("cost", "report", "--json").json

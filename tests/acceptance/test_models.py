@@ -75,6 +75,7 @@ def test_one_model_is_shown_with_all_there_is(terminal):
         (("show", "claude-haiku-4-5-fast"), "did you mean anthropic:claude-haiku-4-5 or"),
         (("show", "sonnet"), "it is an alias, which means anthropic:claude-sonnet-5-5 today"),
         (("list", "--provider", "antropic"), "did you mean 'anthropic'?"),
+        (("list", "--provider", ""), "expected one of 'anthropic', "),
         (("check",), "write one with the sections [models] and [roles]"),
         (("list", "--on", "yesterday"), "yesterday"),
     ],
@@ -103,6 +104,16 @@ def test_a_policy_of_models_that_stay_is_fine(site):
     said = site.run("models", "check", *ON)
     assert (said.code, said.err) == (0, "")
     assert "3 models checked, nothing has to be done" in said.out
+
+
+@pytest.mark.parametrize("model", ["claude-opus-4-1", "claude-opus-4-1-20250805", "claude-opus-4-1[1m]"])
+def test_the_model_that_the_policy_gives_the_terminal_is_checked_too(site, model):
+    site.write("trimtab.toml", f'{POLICY.replace("sonnet-4-5", "sonnet-5-5")}[terminal]\nmodel = "{model}"\n')
+    said = site.run("models", "check", "--json", *ON)
+    assert (said.code, said.json["models"]) == (1, 4)
+    (finding,) = said.json["findings"]
+    assert finding["what"] == f"anthropic:{model.removesuffix('[1m]')} is retired since 2026-08-05"
+    assert (finding["where"], finding["weight"]) == ("terminal.model", "error")
 
 
 def test_prompts_of_the_last_month_are_compared_with_tiers(site):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +14,7 @@ from trimtab.cli.advice import Where
 from trimtab.cli.cost_advise_spent import Spent
 from trimtab.cli.cost_models import PriceBook
 from trimtab.cli.experiment_found import find, measured_now
+from trimtab.cli.policy_rollouts import Map, map_of
 from trimtab.core.errors import UsageError
 from trimtab.core.measures import RunMeasure
 from trimtab.journal.reader import Journal
@@ -22,8 +23,8 @@ from trimtab.learn.advise import Effect, read
 from trimtab.learn.forecast import DAYS_A_MONTH
 from trimtab.learn.intervals import Interval
 from trimtab.learn.portfolio import Change, Choice, by_estimate, choose, frontier
-from trimtab.policy.resolve import resolve
-from trimtab.policy.spec import Policy
+from trimtab.policy.problems import dotted
+from trimtab.policy.spec import DEFAULT_ENVIRONMENT, DEFAULT_ROLE, Policy
 
 PLANNED = 500
 NOTHING_KNOWN = Interval(float("nan"), float("-inf"), float("inf"), 0.0)
@@ -58,6 +59,7 @@ class Unknown:
 class Advised:
     """The map as it is, the choices there are, and the one that is advised (None: none fits).
 
+    table:    the table of the policy that is for this environment.
     usd:      dollars a month of the map as it is. success: of its runs.
     measured: every change that could be made. choices: sets of them; each costs more than the one before and is known to gain more.
     hopeful:  the choice that would fit if estimates were the truth, where none is known to.
@@ -65,6 +67,7 @@ class Advised:
 
     asked: Asked
     environment: str
+    table: str
     current: Mapping[str, str]
     runs_a_month: float
     usd: Decimal
@@ -87,7 +90,10 @@ def find_advice(book: PriceBook, store: Path, asked: Asked) -> Advised:
     spent = Spent.read(
         book, store, asked.since, environment, {m for e in effects for m in (*e.before.values(), *e.after.values())}
     )
-    current = _current(policy, environment, spent)
+    staffed = [role for role in spent.roles if _has_model(policy, environment, role)]
+    # Where there is none, the policy says what it lacks.
+    there = map_of(policy, environment, store, staffed or spent.roles)
+    current = {role: there.now.choices[role].model for role in staffed}
     usd = sum((_priced(spent, role, model) for role, model in current.items()), Decimal(0))
     usable, left = _usable(policy, effects, current)
     changes, more = _changes(policy, spent, usable)
@@ -101,6 +107,8 @@ def find_advice(book: PriceBook, store: Path, asked: Asked) -> Advised:
     return Advised(
         asked,
         environment,
+        # Under [roles] a change would reach every environment, and none that has a table of its own.
+        dotted(("environments", environment, "roles")) if policy.environments else "roles",
         current,
         spent.runs / float(spent.days) * DAYS_A_MONTH,
         usd,
@@ -109,8 +117,11 @@ def find_advice(book: PriceBook, store: Path, asked: Asked) -> Advised:
         choices,
         chosen,
         hopeful,
-        sorted(_unknown(policy, asked, spent, current, usable), key=lambda u: (u.usd is None, u.usd or Decimal(0))),
-        [*warnings, *left, *more, *spent.warnings, *_against(spent, usable)],
+        sorted(
+            _unknown(policy, asked, environment, spent, current, usable),
+            key=lambda u: (u.usd is None, u.usd or Decimal(0)),
+        ),
+        [*warnings, *left, *more, *spent.warnings, *_against(spent, usable), *_moved(there), *_gone(spent, current)],
     )
 
 
@@ -182,8 +193,9 @@ def _against(spent: Spent, effects: Iterable[Effect]) -> Iterator[str]:
 
 
 def _unknown(
-    policy: Policy, asked: Asked, spent: Spent, current: Mapping[str, str], usable: Sequence[Effect]
+    policy: Policy, asked: Asked, environment: str, spent: Spent, current: Mapping[str, str], usable: Sequence[Effect]
 ) -> Iterator[Unknown]:
+    there = () if environment == DEFAULT_ENVIRONMENT else ("--environment", environment)
     measured = {(role, model) for effect in usable if len(effect.after) == 1 for role, model in effect.after.items()}
     candidates = {*spent.models, *policy.models.values()}
     for role, before in current.items():
@@ -193,24 +205,51 @@ def _unknown(
             now, then = spent.monthly(role, before), spent.monthly(role, model)
             usd = None if now is None or then is None else then - now
             name = _alias(policy, model)
-            command = asked.where.command("replay", "--set", f"{role}={name}", "--over", asked.over)
+            command = asked.where.command("replay", "--set", f"{role}={name}", "--over", asked.over, *there)
             yield Unknown(role, before, model, usd, command)
 
 
 # -- what it is now ------------------------------------------------------------------------------------------------
 
 
-def _current(policy: Policy, environment: str, spent: Spent) -> dict[str, str]:
-    """Give the model of every role that was asked something."""
-    chosen = resolve(policy, environment, spent.roles).choices
-    return {role: chosen[role].model for role in spent.roles}
+def _has_model(policy: Policy, environment: str, role: str) -> bool:
+    """Whether the file says what a role would be asked on: one that has gone from the application may still have runs."""
+    declared = policy.environments.get(environment)
+    tables = [policy.roles, *([declared.roles] if declared else [])]
+    entries = [table[name] for table in tables for name in (role, DEFAULT_ROLE) if name in table]
+    return any(entry.model for entry in entries)
+
+
+def _gone(spent: Spent, current: Mapping[str, str]) -> list[str]:
+    gone = ", ".join(role for role in spent.roles if role not in current)
+    return [f"the policy gives {gone} no model now: what was spent on that is left out"] if gone else []
+
+
+def _moved(there: Map) -> Iterator[str]:
+    """Say where a rollout decides what all new runs, or a part of them, get, and the file says otherwise."""
+    for moved in there.rollouts:
+        brought = [role for role in there.file.choices if moved.roles & {role, DEFAULT_ROLE}]
+        if moved.reaches is None or all(there.reached.choices[r] == there.file.choices[r] for r in brought):
+            continue
+        name, share = moved.fact.name, moved.reaches.weight
+        if share < 1:
+            yield f"rollout {name!r} reaches {share * 100:.4g} % of the new runs: all that is said here is said of the others"
+        else:
+            yield f"rollout {name!r} is in force: {', '.join(brought)} as it brought it, which the file does not say"
 
 
 def _success(store: Path, asked: Asked, environment: str, current: Mapping[str, str]) -> Interval:
     with Journal(store) as journal:
         runs = journal.measures(since=asked.since, environment=environment)
     right = [float(run.success) for run in runs if run.settled is not None and _is_on(run, current)]
-    return intervals.mean(np.array(right), alpha=asked.alpha / 2, planned=PLANNED) if right else NOTHING_KNOWN
+    if not right:
+        return NOTHING_KNOWN
+    told = intervals.mean(np.array(right), alpha=asked.alpha / 2, planned=PLANNED)
+    if len(set(right)) > 1:
+        return told
+    # Runs that all ended alike have no spread, and are no proof that all will: one of each kind is imagined, as in `measure`.
+    wider = intervals.mean(np.array([0.0, 1.0, *right]), alpha=asked.alpha / 2, planned=PLANNED)
+    return replace(told, low=min(told.low, wider.low), high=max(told.high, wider.high))
 
 
 def _is_on(run: RunMeasure, current: Mapping[str, str]) -> bool:
@@ -223,7 +262,7 @@ def _environment(store: Path, asked: Asked) -> str:
     if asked.experiment:
         return find(asked.experiment, store).spec.environment
     with Journal(store) as journal:
-        found = sorted({run.environment for run in journal.measures(since=asked.since)})
+        found = [name for name in journal.environments() if journal.runs_since(asked.since, name)[0]]
     if len(found) != 1:
         said = f"runs of {', '.join(found)}" if found else "no run in this time"
         raise UsageError(f"{str(store)!r} has {said}: whose roles?", hint="--environment NAME")
@@ -234,7 +273,7 @@ def _priced(spent: Spent, role: str, model: str) -> Decimal:
     usd = spent.monthly(role, model)
     if usd is None:
         text = f"{role} is on {model!r}, whose price is not known: a cap cannot be held"
-        raise UsageError(text, hint=f"trimtab models show {model}")
+        raise UsageError(text, hint="trimtab models check")
     return usd
 
 

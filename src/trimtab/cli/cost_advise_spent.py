@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
 from trimtab.cli.cost_models import PriceBook
+from trimtab.cli.cost_span import span
 from trimtab.core.errors import UsageError
 from trimtab.core.traffic import Traffic
 from trimtab.journal.reader import Journal
@@ -38,8 +39,8 @@ class Spent:
             tariffs |= {part.model: book.tariff(part.model) for part in parts}
             # A model that only runs were asked of may have tiers of its own.
             parts = _recorded(journal, {s for t in tariffs.values() if t for s in t.starts}, since, environment)
-            runs, first = journal.runs_since(since, environment)
-        if first is None or not parts:
+            recorded = span(journal, since, environment)
+        if recorded is None or not parts:
             text = f"{str(store)!r} has no model call of a run accepted in {environment!r} since {since:%Y-%m-%d %H:%M} UTC"
             raise UsageError(text, hint="name another --over, --environment or --store")
         usd: dict[tuple[str, str], Decimal | None] = defaultdict(Decimal)
@@ -50,11 +51,8 @@ class Spent:
                 before = usd[key]
                 usd[key] = None if cost is None or before is None else before + cost
         warnings = ["simulated: no real model was asked"] if any(part.simulated for part in parts) else []
-        now = datetime.now(UTC)
-        days = Decimal(repr(max((now - first) / timedelta(days=1), 1.0)))
-        if days == 1:
-            warnings.append("less than a day is recorded: a day is taken to have had these runs and no more")
-        return cls(dict(usd), sorted({part.role for part in parts}), sorted(tariffs), runs, days, warnings)
+        roles, days = sorted({part.role for part in parts}), Decimal(repr(recorded.days))
+        return cls(dict(usd), roles, sorted(tariffs), recorded.runs, days, [*warnings, *recorded.warnings])
 
     def monthly(self, role: str, model: str) -> Decimal | None:
         """Dollars a month of a role on a model; None where a price is not known, 0 for a role that was not asked anything."""

@@ -149,7 +149,7 @@ def print_advised(found: Advised) -> None:
     out.print(f"[bold {colour}]{escape(verdict(found))}[/]", soft_wrap=True)
     if found.chosen and found.chosen.changes:
         entries = [f'{role} = "{model}"' for change in found.chosen.changes for role, model in change.models]
-        out.print(escape(f"  [roles] of the policy: {', '.join(entries)}"), soft_wrap=True)
+        out.print(escape(f"  [{found.table}] of the policy: {', '.join(entries)}"), soft_wrap=True)
     for warning in found.warnings:
         out.print(f"[yellow]warning:[/] {escape(warning)}", soft_wrap=True)
     _print_unknown(found)

@@ -45,6 +45,8 @@ def _lines(cost_a: Number, cost_b: Number, success_a: Number, success_b: Number)
             told.append(
                 f"tried until it succeeds, {name} costs {money(cost)} / {_percent(success)} = {money(each)} per success"
             )
+        elif success is not None:
+            told.append(f"tried until it succeeds, {name} has no end: it never succeeds")
     below = _below(cost_a, cost_b, success_a, success_b)
     if below is None:
         return told

@@ -64,7 +64,8 @@ def _side(side: Side) -> dict[str, Any]:
 def sentences(payback: Payback) -> list[str]:
     """Say what follows from the figures, the estimate first."""
     if payback.estimate is None or payback.dollars is None or payback.success is None:
-        return [f"no break-even: {payback.why_not}"]
+        unpriced = any(side.runs and side.usd is None for side in (payback.control, payback.treatment))
+        return [f"no break-even: {payback.why_not}{' (trimtab models check)' if unpriced else ''}"]
     dollars, success = _usd(payback.dollars.estimate, sign=True), f"{payback.success.estimate * 100:+.1f} points"
     lines = {
         "above": f"V* = {dollars} / {success} = {_usd(payback.estimate.at)}: as estimated, treatment pays where a failed run loses more",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from trimtab.cli.cost_forecast_table import LEVEL, Told, tier
 from trimtab.cli.cost_models import PriceBook
+from trimtab.cli.cost_span import Span, span
 from trimtab.core.errors import UsageError
 from trimtab.journal.reader import Journal
 from trimtab.learn.forecast import Repricing
@@ -32,20 +33,19 @@ class Which:
 
 def from_runs(book: PriceBook, models: tuple[str, str], store: Path, which: Which) -> Told:
     """Forecast from recorded runs. Raises UsageError where there are none."""
-    runs, first, mine, others = _read(book, models, store, which)
-    if first is None or not (mine.models or others.models):
+    recorded, mine, others = _read(book, models, store, which)
+    if recorded is None or not (mine.models or others.models):
         of = f" by {which.role!r}" if which.role else ""
         there = f" in {which.environment!r}" if which.environment else ""
         raise UsageError(
             f"{str(store)!r} has no model call{of}{there} of a run accepted since {which.since:%Y-%m-%d %H:%M} UTC",
-            hint="give numbers instead: --calls 1000/day --input 15000 --output 1000",
+            hint=_instead(store, which),
         )
     # Where no call was made on the model that is moved from, the tokens of others have to do.
     found = mine if mine.models else others
-    now = datetime.now(UTC)
-    days = max((now - first) / timedelta(days=1), 1.0)
+    days = recorded.days
     forecast = found.forecast(Decimal(repr(days)))
-    warnings = [*_moved(mine, others), *_of_span(found, now - first)]
+    warnings = [*_moved(mine, others), *_of_runs(found), *recorded.warnings]
     warnings += [caution for model in models for caution in book.cautions(model, found.longest)]
     unpriced = [f"{found.unpriced:,} calls have no price on one of the models, and count on neither side"]
     return Told(
@@ -56,12 +56,12 @@ def from_runs(book: PriceBook, models: tuple[str, str], store: Path, which: Whic
         warnings,
         _a_day(found, days),
         {
-            "runs": runs,
+            "runs": recorded.runs,
             "runs_priced": len(found.runs),
             "calls": found.calls,
             "calls_unpriced": found.unpriced,
             "days": days,
-            "since": first,
+            "since": recorded.first,
             "role": which.role,
             "environment": which.environment,
         },
@@ -70,13 +70,13 @@ def from_runs(book: PriceBook, models: tuple[str, str], store: Path, which: Whic
 
 def _read(
     book: PriceBook, models: tuple[str, str], store: Path, which: Which
-) -> tuple[int, datetime | None, Repricing, Repricing]:
+) -> tuple[Span | None, Repricing, Repricing]:
     """Price the calls that would move, and the others, in one pass over the store."""
     control, treatment = book.tariffs(models)
     mine, others = Repricing(control, treatment), Repricing(control, treatment)
     moves: dict[str, bool] = {}
     with Journal(store) as journal:
-        runs, first = journal.runs_since(which.since, which.environment)
+        recorded = span(journal, which.since, which.environment)
         for part in journal.traffic(
             {*control.starts, *treatment.starts} - {0},
             by={"run"},
@@ -87,7 +87,20 @@ def _read(
             if part.model not in moves:
                 moves[part.model] = which.every_model or book.same(part.model, control.model)
             (mine if moves[part.model] else others).add(part)
-    return runs, first, mine, others
+    return recorded, mine, others
+
+
+def _instead(store: Path, which: Which) -> str:
+    """Say what there is instead of the role or the environment that was asked for, where that is why nothing was found."""
+    with Journal(store) as journal:
+        environments = journal.environments()
+        if which.environment is not None and which.environment not in environments:
+            return f"there is {', '.join(environments)}" if environments else "the store has no runs"
+        parts = journal.traffic((), by={"role"}, since=which.since, environment=which.environment)
+        roles = sorted({part.role for part in parts})
+    if roles:
+        return f"there is {', '.join(roles)}"
+    return "give numbers instead: --calls 1000/day --input 15000 --output 1000"
 
 
 def _a_day(found: Repricing, days: float) -> Sequence[Band]:
@@ -108,10 +121,8 @@ def _moved(mine: Repricing, others: Repricing) -> list[str]:
     return [f"{left:,} calls were made on {names} and are left out: --every-model prices them, too, as if on {model}"]
 
 
-def _of_span(found: Repricing, span: timedelta) -> list[str]:
+def _of_runs(found: Repricing) -> list[str]:
     warnings = ["simulated: no real model was asked"] if found.simulated else []
     if len(found.runs) < FEW_RUNS:
         warnings.append(f"{len(found.runs)} runs say little about a usual day: the band is a guess")
-    if span < timedelta(days=1):
-        warnings.append("less than a day is recorded: a day is taken to have had these runs and no more")
     return warnings

@@ -29,8 +29,11 @@ class PriceBook:
 
     def full_id(self, name: str) -> str:
         """Give the `provider:full-id` that a name stands for. Raises UsageError naming models that are called like it."""
-        found = self.catalogue.full_id(self.policy.model_id(name) if self.policy else name)
+        id_ = self.policy.model_id(name) if self.policy else name
+        found = self.catalogue.full_id(id_)
         if found is None:
+            if id_ != name:
+                raise UsageError(f"{name!r} stands for {id_!r}, which has no price", hint="trimtab models check")
             raise UsageError(f"unknown model {name!r}: it has no price", hint=self._meant(name))
         return found
 
@@ -60,7 +63,8 @@ class PriceBook:
         if known and known.context and prompt > known.context:
             found.append(f"{model} takes prompts of at most {known.context:,} tokens, not {prompt:,}")
         if known and known.retires and known.retires - self.on <= _SOON:
-            found.append(f"{model} is retired on {known.retires}: from then on it does not answer")
+            when = "retires on" if known.retires > self.on else "is retired since"
+            found.append(f"{model} {when} {known.retires}: from then on it does not answer")
         return found
 
     def _priced(self, model: str) -> Tariff:
@@ -70,10 +74,13 @@ class PriceBook:
         return found
 
     def _meant(self, name: str) -> str:
+        naming = self.catalogue.naming(name if ":" in name else f"anthropic:{name}")
+        if naming.means:
+            return f"it is an alias, which means {naming.means[0]} today"
         ids = [model.id for provider in self.catalogue.providers() for model in self.catalogue.models(provider)]
         plain = {id_.partition(":")[2]: id_ for id_ in ids} | {id_: id_ for id_ in ids}
         plain |= {alias: alias for alias in self.policy.models} if self.policy else {}
-        close = dict.fromkeys(plain[near] for near in get_close_matches(name, plain, n=4))
+        close = dict.fromkeys(plain[near] for near in get_close_matches(name.lower(), plain, n=4))
         return f"did you mean {' or '.join(close)}?" if close else "trimtab models list"
 
 

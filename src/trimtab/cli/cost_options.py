@@ -36,7 +36,7 @@ class Amount(click.ParamType[Decimal]):
 def dollars(text: str) -> Decimal:
     """Read $0.02 or 1,500. Raises ValueError."""
     try:
-        amount = Decimal(text.strip().removeprefix("$").replace(",", ""))
+        amount = Decimal(amounts.without_commas(text.strip().removeprefix("$")))
     except InvalidOperation as error:
         raise ValueError(text) from error
     if not amount.is_finite() or not 0 <= amount <= amounts.MOST:

@@ -11,8 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from trimtab.cli.show import SIMULATED, console
+from trimtab.learn.amounts import money
 
 Figures: TypeAlias = Mapping[str, Any]
+_SMALL = Decimal("0.001")  # four digits behind the point would leave little of less
 _NOT_KNOWN = {"arm": "in no experiment", "host": "not recorded"}
 
 
@@ -76,6 +78,8 @@ def _least(group: Figures, amount: Decimal | None) -> str:
 def _dollars(amount: Decimal) -> str:
     sign = "-" if amount < 0 else ""
     size = abs(amount)
+    if size < _SMALL:
+        return money(amount)
     return f"{sign}${size:,.2f}" if size >= 1 or not size else f"{sign}${size:,.4f}"
 
 

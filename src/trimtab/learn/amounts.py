@@ -6,7 +6,9 @@ import re
 from decimal import ROUND_HALF_UP, Decimal
 
 _CENT = Decimal("0.01")
+_NOTHING = Decimal("1e-9")
 _AMOUNT = re.compile(r"(\d[\d_,]*(?:\.\d+)?|\.\d+)([kKmM]?)")
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}(,\d{3})+(?!\d)[^,]*")
 MOST = Decimal(10) ** 15  # more of anything is a slip of the pen, and would leave the digits that sums are exact in
 _SCALES = {"": 1, "k": 1000, "m": 1_000_000}
 _PER_DAY = {
@@ -42,9 +44,17 @@ def price(amount: Decimal) -> str:
 
 def count(amount: Decimal) -> str:
     """Write a number of calls or tokens; a mean with one digit behind the point."""
-    if amount == amount.to_integral_value():
+    # A third of a month's calls times three is whole but for the last digit that is kept.
+    if abs(amount - amount.to_integral_value()) < _NOTHING:
         return f"{amount:,.0f}"
     return f"{amount:,.1f}" if abs(amount) >= 1 else f"{amount:.3g}"
+
+
+def without_commas(text: str) -> str:
+    """Take out the commas between thousands. Raises ValueError where they are no such: 1,5 is not meant as fifteen."""
+    if "," in text and not _THOUSANDS.fullmatch(text):
+        raise ValueError(f"{text!r}: a comma stands between thousands, a point before decimals")
+    return text.replace(",", "")
 
 
 def read_amount(text: str) -> Decimal:
@@ -52,7 +62,7 @@ def read_amount(text: str) -> Decimal:
     found = _AMOUNT.fullmatch(text.strip())
     if found is None:
         raise ValueError(f"{text!r} is no amount")
-    amount = Decimal(re.sub("[_,]", "", found[1])) * _SCALES[found[2].lower()]
+    amount = Decimal(without_commas(found[1]).replace("_", "")) * _SCALES[found[2].lower()]
     if amount > MOST:
         raise ValueError(f"{text!r} is no amount of anything")
     return amount

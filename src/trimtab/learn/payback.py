@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trimtab.learn import intervals
-from trimtab.learn.breakeven import BreakEven, Range, break_even, dearer_below, ranges
+from trimtab.learn.breakeven import BreakEven, Contrast, Range, break_even, dearer_below, ranges
 from trimtab.learn.intervals import Interval
 from trimtab.learn.metrics import Outcome
 from trimtab.learn.score import contrast
@@ -77,10 +79,18 @@ def payback(outcomes: Sequence[Outcome], is_treated: Callable[[str], bool], *, a
         two,
         1 - alpha,
         intervals.difference(treated, dollars, weights, alpha=alpha, planned=PLANNED),
-        intervals.difference(treated, right, weights, alpha=alpha, planned=PLANNED),
+        _success(found, treated, right, intervals.difference(treated, right, weights, alpha=alpha, planned=PLANNED)),
         break_even(found.dollars, found.success),
         ranges(found),
     )
+
+
+def _success(found: Contrast, treated: NDArray[np.bool_], right: NDArray[np.float64], told: Interval) -> Interval:
+    """Widen the interval of the success difference where an arm has no spread, to that which the losses are judged by."""
+    if all(0 < right[treated == arm].mean() < 1 for arm in (False, True)):
+        return told
+    radius = found.reach * sqrt(found.success_variance)
+    return replace(told, low=min(told.low, told.estimate - radius), high=max(told.high, told.estimate + radius))
 
 
 def _side(outcomes: Sequence[Outcome]) -> Side:

@@ -152,12 +152,15 @@ def _providers() -> list[Provider]:
 
 def told_of(provider: Provider) -> dict[str, dict[str, Any]]:
     """Write what the library says of a provider's models as plain tables, of the form that `price_file` reads."""
-    tables = {model.id: _table(model) for model in provider.models}
+    tables = {model.id: _table(model, provider) for model in provider.models}
     return {name: table for name, table in tables.items() if table["prices"]}
 
 
-def _table(model: ModelInfo) -> dict[str, Any]:
+def _table(model: ModelInfo, provider: Provider) -> dict[str, Any]:
     names, stems, patterns = _names(model.match)
+    # A model is known by the name it is listed by, also where the library tells it by a part of its name.
+    if {model.id, undated(model.id)}.isdisjoint([*names, *stems]) and provider.find_model(model.id) is model:
+        names = [model.id, *names]
     table: dict[str, Any] = {"names": names, "stems": stems, "patterns": patterns, "prices": _rows(model)}
     if model.context_window:
         table["context"] = model.context_window

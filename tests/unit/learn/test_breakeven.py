@@ -195,3 +195,14 @@ def test_an_arm_without_runs_leaves_no_break_even():
     assert (
         payback([outcome(0, "control", 1.0, success=True)], is_treated, alpha=0.05).why_not == "an arm has no run yet"
     )
+
+
+@pytest.mark.parametrize("success", [True, False])
+def test_arms_that_never_differed_in_success_are_not_known_to_be_alike(success):
+    arms = ["control", "treatment"]
+    runs = [outcome(n, arms[n % 2], 1.0 + n % 2, success=success) for n in range(400)]
+    found = payback(runs, is_treated, alpha=0.05)
+    assert (found.success.estimate, found.estimate.pays) == (0.0, "never")
+    assert found.success.low < -0.005 < 0.005 < found.success.high
+    # A success difference at the end of its interval is what makes the treatment pay at the first loss that is not known.
+    assert found.losses[-1].low == pytest.approx(found.dollars.estimate / found.success.high)

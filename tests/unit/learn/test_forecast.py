@@ -172,7 +172,8 @@ def test_a_tier_says_where_it_begins_and_which_is_next():
     [
         ("anthropic:claude-haiku-4-5", 200_000, []),
         ("anthropic:claude-haiku-4-5", 200_001, ["at most 200,000 tokens, not 200,001"]),
-        ("anthropic:claude-sonnet-4-5", 1000, ["is retired on 2026-11-30"]),
+        ("anthropic:claude-sonnet-4-5", 1000, ["retires on 2026-11-30: from then on it does not answer"]),
+        ("anthropic:claude-opus-4-1", 1000, ["is retired since 2026-08-05"]),
     ],
 )
 def test_a_prompt_that_does_not_fit_and_a_model_about_to_go_are_cautioned_of(model, prompt, said):
@@ -217,10 +218,31 @@ def test_calls_are_read_in_any_unit(text, a_day):
     assert round(read_rate(text), 9) == round(Decimal(a_day), 9)
 
 
-@pytest.mark.parametrize("text", ["", "x", "-5", "1e6", "5/fortnight", "5/", "1kk", "NaN", "5 / day / day", "9" * 40])
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "-5", "1e6", "5/fortnight", "5/", "1kk", "NaN", "5 / day / day", "9" * 40,
+     "1,5", "0,200", "1,5000", "12,34,567", "1,"],
+)  # fmt: skip
 def test_what_is_no_rate_is_refused(text):
-    with pytest.raises(ValueError, match=r"amount|none of"):
+    with pytest.raises(ValueError, match=r"amount|none of|comma"):
         read_rate(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [("15,000", 15_000), ("1,234,567", 1_234_567), ("1,500.25", Decimal("1500.25")), ("1,000k", 10**6)],
+)
+def test_commas_stand_between_thousands(text, amount):
+    assert read_amount(text) == amount
+
+
+def test_a_sum_that_is_whole_but_for_its_last_digit_is_written_whole():
+    assert count(read_rate("20000/month") * 15_000) == "10,000,000"
+    assert (count(read_rate("20000/month")), count(Decimal("3.04")), count(Decimal("0.00001"))) == (
+        "666.7",
+        "3.0",
+        "0.00001",
+    )
 
 
 @given(st.decimals(Decimal(0), Decimal(10**9), places=6))

@@ -37,6 +37,18 @@ def test_a_model_is_found_by_every_name_that_the_library_lists_it_by(provider: s
     assert {name: listed.find(name) for name in names} == names
 
 
+def test_a_model_is_found_by_the_name_it_is_listed_by_however_the_library_tells_it():
+    from genai_prices.data import providers
+
+    looked = 0
+    for provider in providers:
+        listed = genai.Listed(genai.told_of(provider))
+        own = [m for m in provider.models if m.id in listed.models and provider.find_model(m.id) is m]
+        assert {m.id: listed.find(m.id) for m in own} == {m.id: m.id for m in own}
+        looked += len(own)
+    assert looked > 1000
+
+
 @pytest.mark.parametrize(
     ("name", "stem"),
     [
