@@ -142,6 +142,8 @@ def test_a_report_and_a_picture_are_written(terminal):
         (["--where", "model=newer"], "did you mean 'new'?"),
         (["--alpha", "5"], "alpha is 5"),
         (["--propensity", "50"], "between 0 and 1"),
+        (["--margin", "-2"], "expected points of success"),
+        (["--margin", "nan"], "expected points of success"),
         (["--cost-limit", "+10%"], "--cost-limit without --cost"),
         (["--cost", "ok", "--cost-limit", "lots"], "expected a percentage"),
         (["--html", "no/such/folder.html"], "cannot write"),

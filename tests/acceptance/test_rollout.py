@@ -309,3 +309,31 @@ def test_a_worker_asks_the_gate_beside_its_runs(terminal):
     moves = terminal.run("audit", "dearer", "--json", "--store", "trimtab.db").json
     assert [move["event"] for move in moves][-1] == "fail"
     assert json.dumps(moves).count('"fail"') >= 1
+
+
+def test_one_that_has_passed_and_that_the_file_has_overtaken_is_started_anew(local):
+    once = POLICY + ROLLOUT + 'stages = [{ environment = "local", weight = 50, hold = "0s" }]\n'
+    local.write("trimtab.toml", once)
+    assert rollout(local, "start", *BY).code == 0
+    assert rollout(local, "promote", *BY).code == 0
+    refused = rollout(local, "start", *BY)
+    assert (refused.code, "it is passed: 'start' is not possible" in refused.err) == (2, True)
+    other = once.replace('orchestrator = "haiku"', 'orchestrator = "anthropic:claude-opus-4-6"')
+    local.write("trimtab.toml", other)
+    assert rollout(local, "start", *BY).code == 0
+    assert [line["event"] for line in local.run("audit", "dearer", "--json").json] == [
+        "start", "entered", "promote", "adopted", "start", "entered",
+    ]  # fmt: skip
+
+
+def test_a_role_that_is_edited_under_way_is_wrong_and_a_warning_of_the_check(local):
+    assert rollout(local, "start", *BY).code == 0
+    file = local.folder / "trimtab.toml"
+    file.write_text(file.read_text("utf-8").replace('orchestrator = "haiku"', 'orchestrator = "sonnet"'), "utf-8")
+    told = "trimtab.toml by now says claude-sonnet-4-6 for orchestrator in local, not claude-haiku-4-5"
+    status = rollout(local, "status", "--json")
+    assert status.code == 1
+    assert [wrong.startswith(told) for wrong in status.json["wrong"]] == [True]
+    check = local.run("policy", "check")
+    assert check.code == 0
+    assert f"warning: rollout 'dearer': {told}" in check.err

@@ -41,7 +41,7 @@ def audit(
     if as_json:
         print_json([told(entry) for entry in shown])
     else:
-        print_entries(shown, left_out=len(found) - len(shown))
+        print_entries(shown, left_out=len(found) - len(shown), since=begin)
 
 
 def _since(text: str, now: datetime) -> datetime:

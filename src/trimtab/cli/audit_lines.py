@@ -134,7 +134,7 @@ def as_json(entry: Entry) -> dict[str, Any]:
     }
 
 
-def print_entries(found: Sequence[Entry], *, left_out: int) -> None:
+def print_entries(found: Sequence[Entry], *, left_out: int, since: datetime | None) -> None:
     """Print them, the newest last: who did what, then what that changed, why, and what it rests on."""
     out = console()
     if left_out:
@@ -150,7 +150,7 @@ def print_entries(found: Sequence[Entry], *, left_out: int) -> None:
         for line in _beneath(entry):
             out.print(f"    {escape(line)}", soft_wrap=True)
     if not found:
-        out.print("nothing was moved" + (" since" if left_out else " yet"))
+        out.print(f"nothing was moved since {since:%Y-%m-%d %H:%M} UTC" if since else "nothing was moved yet")
 
 
 def _beneath(entry: Entry) -> Iterator[str]:

@@ -16,6 +16,8 @@ from trimtab.core.errors import UsageError
 if TYPE_CHECKING:
     from trimtab.learn.comparison import Comparison, Settings
 
+_ALL_POINTS = 100
+
 
 @click.command()
 @click.argument("file")
@@ -151,6 +153,11 @@ def _settings(
 ) -> Settings:
     from trimtab.learn.comparison import Settings
 
+    if margin is not None and not 0 <= margin < _ALL_POINTS:
+        raise UsageError(
+            f"--margin is {margin:g}, expected points of success, 0 or more and less than 100",
+            hint="as in --margin 2 for 2 points",
+        )
     return Settings(
         alpha=alpha,
         paired=paired,

@@ -11,7 +11,8 @@ import click
 
 from trimtab.cli import FINE, NOT_FINE
 from trimtab.cli.experiment_found import find, measured_now, without
-from trimtab.cli.options import find_store, json_option, load_policy, policy_option, store_option
+from trimtab.cli.lazy import Whole
+from trimtab.cli.options import find_store, json_option, load_policy, one_line, policy_option, store_option
 from trimtab.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 PRODUCTION = "production"
 
-by_option = click.option("--by", required=True, metavar="WHO", help="Who moves it; kept in the journal.")
+by_option = click.option(
+    "--by", required=True, metavar="WHO", callback=one_line, help="Who moves it; kept in the journal."
+)
 alpha_option = click.option(
     "--alpha",
     type=float,
@@ -36,7 +39,7 @@ minutes_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Whole)
 def experiment() -> None:
     """Compare two role maps, or several roles at once, on live runs."""
 
@@ -93,7 +96,7 @@ def start(name: str, by: str, weight: str | None, yes: bool, policy_file: str, s
 @experiment.command()
 @click.argument("name")
 @by_option
-@click.option("--reason", required=True, metavar="TEXT", help="Why; kept in the journal.")
+@click.option("--reason", required=True, metavar="TEXT", callback=one_line, help="Why; kept in the journal.")
 @click.option("--yes", is_flag=True, help="Do it in production without being asked.")
 @policy_option
 @store_option

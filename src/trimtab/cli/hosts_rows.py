@@ -76,5 +76,7 @@ def _judged(standing: HostStanding, role: RoleStanding) -> tuple[State, str]:
     if standing.step not in SETTLED:
         return "unknown", f"its last change stands at {standing.step!r}"
     if role.drift:
-        return "drift", "" if role.configured else "nothing is configured"
+        several = sum(other.role == role.role for other in standing.roles) > 1
+        where = f"in {role.file}" if several else ""
+        return "drift", ": ".join(filter(None, (where, "" if role.configured else "nothing is configured")))
     return "fine", ""

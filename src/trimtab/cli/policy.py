@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from trimtab.cli.lazy import Whole
 from trimtab.cli.options import (
     app_option,
     environment_option,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 ORCHESTRATOR = "orchestrator"
 
 
-@click.group()
+@click.group(cls=Whole)
 def policy() -> None:
     """Check the policy file and show which model plays each role, and why."""
 

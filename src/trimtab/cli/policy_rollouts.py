@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from trimtab.cli.rollout_edited import edited_since
 from trimtab.core.errors import StoreBrokenError
 from trimtab.core.pin import ORCHESTRATOR
 from trimtab.core.values import dumps
 from trimtab.journal.newest import newest
-from trimtab.learn.rollout import ENDED, from_json
+from trimtab.learn.rollout import ACTIVE, ENDED, from_json
 from trimtab.policy.assign import Drawn, InForce, in_force, running
 from trimtab.policy.resolve import is_said, resolve
 from trimtab.policy.rollout_kept import declared, spec_of
 from trimtab.policy.spec import DEFAULT_ENVIRONMENT, DEFAULT_ROLE, TERMINAL_ROLE
+from trimtab.rollouts.moves import read
 
 if TYPE_CHECKING:
     from trimtab.core.moves import ExperimentFact, RolloutFact
@@ -217,10 +219,15 @@ def as_json(moved: Moved, there: Map) -> Mapping[str, Any]:
 
 def differences(policy: Policy, store: Path) -> list[str]:
     """Give a warning for every rollout that the file does not agree with."""
+    told: list[str] = []
     try:
-        _, facts = newest(store)
+        for fact in newest(store)[1]:
+            stands = from_json(fact.stages)
+            if differs := _differs(policy, fact, stands):
+                told.append(f"rollout {fact.name!r} {differs}")
+            if stands.state in ACTIVE and (standing := read(store, fact.name)):
+                told += [f"rollout {fact.name!r}: {edit}" for edit in edited_since(policy, standing)]
     except StoreBrokenError as error:
         # Whether the file is right does not depend on the store.
-        return [str(error).partition("\n")[0]]
-    told = ((fact.name, _differs(policy, fact, from_json(fact.stages))) for fact in facts)
-    return [f"rollout {name!r} {differs}" for name, differs in told if differs]
+        told.append(str(error).partition("\n")[0])
+    return told

@@ -9,12 +9,12 @@ import click
 
 from trimtab.cli import FINE, INTERRUPTED, NOT_FINE
 from trimtab.cli.rollout_drive import look_after
-from trimtab.cli.rollout_left import Left, left
 from trimtab.cli.rollout_moves import move
 from trimtab.cli.rollout_options import confirmed
 from trimtab.cli.rollout_seen import says_so_itself
 from trimtab.cli.rollout_tell import teller
 from trimtab.learn.rollout import ENDED
+from trimtab.rollouts.left import Left, left
 from trimtab.rollouts.moves import find
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import click
 
 from trimtab.cli import FINE, INTERRUPTED, NOT_FINE
 from trimtab.cli.options import needs_extra
-from trimtab.cli.rollout_left import Left, left
 from trimtab.cli.rollout_tell import Teller, teller
 from trimtab.learn.rollout import ENDED
+from trimtab.rollouts.left import Left, left
 
 if TYPE_CHECKING:
     from trimtab.policy.spec import Policy

@@ -7,11 +7,16 @@ from collections.abc import Collection
 
 import click
 
+from trimtab.cli.options import one_line
 from trimtab.cli.rollout_words import PRODUCTION
 from trimtab.core.errors import UsageError
 
-by_option = click.option("--by", required=True, metavar="WHO", help="Who moves it; kept in the audit log.")
-reason_option = click.option("--reason", default="", metavar="TEXT", help="Why; kept in the audit log.")
+by_option = click.option(
+    "--by", required=True, metavar="WHO", callback=one_line, help="Who moves it; kept in the audit log."
+)
+reason_option = click.option(
+    "--reason", default="", metavar="TEXT", callback=one_line, help="Why; kept in the audit log."
+)
 watch_option = click.option(
     "-w", "--watch", is_flag=True, help="Stay and look after it until it has passed (leaves with 0) or ended (1)."
 )

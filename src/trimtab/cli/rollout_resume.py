@@ -12,8 +12,8 @@ from trimtab.cli.options import load_policy, policy_option, store_option
 from trimtab.cli.rollout_options import by_option, confirmed, reason_option, watch_option, yes_option
 
 if TYPE_CHECKING:
-    from trimtab.cli.rollout_left import Left
     from trimtab.learn.rollout import State
+    from trimtab.rollouts.left import Left
 
 
 @click.command()
@@ -30,9 +30,9 @@ def resume(name: str, by: str, reason: str, watch: bool, yes: bool, policy_file:
     A host that was being changed is looked at first: it is finished, or put back and proved.
     """
     from trimtab.cli.rollout_drive import go_on
-    from trimtab.cli.rollout_left import left
     from trimtab.cli.rollout_moves import move
     from trimtab.learn.rollout import ACTIVE
+    from trimtab.rollouts.left import left
     from trimtab.rollouts.moves import find
 
     loaded = load_policy(policy_file)

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from trimtab.cli.rollout_left import Left, left
+from trimtab.cli.rollout_edited import edited_since
 from trimtab.core.errors import PolicyError
 from trimtab.core.moves import HostFact
 from trimtab.core.values import dumps
@@ -22,6 +22,7 @@ from trimtab.policy.rollout_spec import RolloutSpec, StageSpec
 from trimtab.rollouts.fleet import hosts_of
 from trimtab.rollouts.fleet_lines import Place
 from trimtab.rollouts.gate import Gates
+from trimtab.rollouts.left import Left, left
 from trimtab.rollouts.moves import Standing, change_of, declared_in, newest, read
 
 if TYPE_CHECKING:
@@ -198,6 +199,7 @@ def _wrong(
     if state in ACTIVE and (spec is None or dumps(declared(spec, policy.model_id)) != dumps(last.declared)):
         said = "declares it otherwise" if spec else "does not declare it any more"
         yield f"{policy.source} {said}; what was started goes on as it was declared then"
+    yield from edited_since(policy, standing)
 
 
 def _why(standing: Standing) -> str:
@@ -225,12 +227,11 @@ def _notes(policy: Policy, standing: Standing, still: Left) -> Iterator[str]:
     if there := says_so_itself(policy, standing):
         yield f"{policy.source} says the new models itself by now in {', '.join(there)}: there an undo changes hosts only"
     elif state == "passed":
-        kept = (
-            "decides by now"
-            if not standing.last.weights
-            else "says what you want for its roles: until then it stays in force"
+        yield (
+            f"write into {policy.source} what you want for its roles: until then it stays in force"
+            if standing.last.weights
+            else f"{policy.source} decides by now"
         )
-        yield f"{policy.source} {kept}"
 
 
 def _next(

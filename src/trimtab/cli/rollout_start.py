@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from trimtab.cli.options import load_policy, needs_extra, policy_option, store_option
+from trimtab.cli.options import load_policy, needs_extra, one_line, policy_option, store_option
 from trimtab.cli.rollout_options import by_option, confirmed, reason_option, watch_option, yes_option
 from trimtab.core.errors import UsageError
 
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 @by_option
 @reason_option
 @watch_option
-@click.option("--without-needs", metavar="REASON", help="Start though what it needs does not say ship; kept.")
+@click.option(
+    "--without-needs", metavar="REASON", callback=one_line, help="Start though what it needs does not say ship; kept."
+)
 @yes_option
 @policy_option
 @store_option
@@ -66,20 +68,9 @@ def _see_that_it_may_start(store: Path, policy: Policy, name: str) -> None:
         importlib.import_module("trimtab.learn.gate")
     except ModuleNotFoundError as missing:
         raise needs_extra(missing, "the gate of a stage") from missing
-    from trimtab.cli.rollout_left import left
-    from trimtab.learn.rollout import Refused, move
-    from trimtab.rollouts.moves import read
+    from trimtab.rollouts.moves import refuse_start
 
-    standing = read(store, name)
-    refused = standing and move(standing.rollout, "start", datetime.now(UTC))
-    if isinstance(refused, Refused):
-        raise UsageError(f"rollout {name!r}: {refused.why}", hint=refused.hint)
-    # What such a host runs would be taken for what it ran before, and an undo would bring it back to that.
-    if standing and (still := left(store, policy, standing)).places:
-        raise UsageError(
-            f"rollout {name!r} is {standing.rollout.state}, and not proved back: {still.hosts}",
-            hint=f"trimtab rollout abort {name}",
-        )
+    refuse_start(store, policy, name, datetime.now(UTC))
 
 
 def _rests_on(store: Path, spec: RolloutSpec, without: str | None) -> Mapping[str, Json]:

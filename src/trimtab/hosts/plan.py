@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from itertools import chain
 from typing import Any, TypeAlias, cast
 
 from trimtab.core.errors import UsageError
@@ -55,10 +56,14 @@ def file_change(kept: Json) -> FileChange:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The files of a host as they stand, and by them role -> model as it is written (None: nothing is)."""
+    """The files of a host as they stand, and by them role -> model as it is written (None: nothing is).
+
+    `by_file`: name of the file -> the same of it alone; a role may stand in several, which need not agree.
+    """
 
     files: Mapping[str, Found] = field(default_factory=dict[str, Found])
     configured: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])
+    by_file: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict[str, "Mapping[str, str | None]"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +86,19 @@ def roles_of(group: HostGroup) -> frozenset[str]:
 async def see(remote: Remote) -> Seen | Trouble:
     """Read every settings file of a host."""
     found: dict[str, Found] = {}
-    models: dict[str, str | None] = {}
+    by_file: dict[str, Mapping[str, str | None]] = {}
     for spec in remote.group.files:
         file = await remote.read(spec.path)
         if not isinstance(file, Found):
             return file
         found[spec.name] = file
         try:
-            models |= configured(file.text, spec, spec.path)
+            by_file[spec.name] = configured(file.text, spec, spec.path)
         except UsageError as error:
             return refused(error)
         except UnicodeDecodeError:
             return Refused(f"{spec.path}: not UTF-8 text")
-    return Seen(found, models)
+    return Seen(found, dict(chain.from_iterable(models.items() for models in by_file.values())), by_file)
 
 
 def diff(specs: Sequence[FileSpec], seen: Seen, wanted: Mapping[str, str], lock: Lock) -> Plan | Refused:

@@ -53,7 +53,8 @@ class Ran:
             line.strip() for stream in (self.out, self.err) for line in stream.decode(errors="replace").split("\n")
         ]
         if said := next((line for line in reversed(lines) if line), ""):
-            return said[:500]
+            # Whatever a program there prints must not steer the terminal of who reads it here.
+            return "".join(sign for sign in said if sign.isprintable())[:500]
         return f"exit code {self.code}, and nothing said"
 
 

@@ -112,10 +112,10 @@ def compare(runs: Runs, settings: Settings) -> Comparison:
     Raises:
         UsageError: paired was asked for and no unit ran in both arms, or alpha is no chance of an error.
     """
+    shares = share(settings.alpha, _guardrails(runs, settings))
     tallies = Tallies.count(runs.unit, runs.treated, runs.success, len(runs.units))
     paired = _is_paired(tallies, settings)
     runs, design, warnings = _designed(runs, tallies, settings, paired=paired)
-    shares = share(settings.alpha, _guardrails(runs, settings))
     cases = _CASES if (runs.success < 0).any() else _CASES[:1]
     effects: dict[Unknown, Effect] = {case: design.effect(runs.success, shares.goal, case) for case in cases}
     must_not = {
@@ -124,6 +124,10 @@ def compare(runs: Runs, settings: Settings) -> Comparison:
     }
     cost, latency = _spending(runs, settings, shares, paired=paired)
     srm_e_value, successes = design.srm(), design.shares(runs.success)
+    if srm_e_value >= 1 / settings.alpha:
+        warnings += remarks.of_chances(
+            runs, lambda read: Groups(runs.unit, runs.treated, read).srm() < 1 / settings.alpha
+        )
     verdict = _verdict(
         effects, _limits(must_not, cost, latency, settings), settings, srm_e_value, int((runs.success < 0).sum())
     )
@@ -133,7 +137,10 @@ def compare(runs: Runs, settings: Settings) -> Comparison:
     table = Discordance.of(tallies.shares()) if paired else None
     n, right = _counts(runs, 0), _counts(runs, 1)
     p_value, test = _test(table, right, n)
-    if tallies.most_runs > 1:
+    weighted = design.weighted_p(runs.success) if isinstance(design, Groups) else None
+    if weighted is not None:
+        p_value, test = weighted, "z test of shares weighted by the chances of the arms"
+    elif tallies.most_runs > 1:
         test += " on majorities" if paired else ", as if repeats were runs of their own"
     return Comparison(
         verdict=verdict,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import expm1
+from math import expm1, isinf
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from trimtab.core.errors import UsageError
@@ -193,6 +193,8 @@ def _then(missing: str) -> str:
 
 
 def _effect(name: str, interval: Interval, scale: Scale) -> str:
+    if isinf(interval.low) and isinf(interval.high):
+        return f"{name} {_amount(interval.estimate, scale)} (no interval yet)"
     unit = _UNITS[scale]
     low, high = _bare(interval.low, scale), _bare(interval.high, scale)
     return f"{name} {_amount(interval.estimate, scale)} ({interval.level * 100:.4g} % interval {low} to {high}{unit})"

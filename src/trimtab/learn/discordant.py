@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import log, sqrt
+from math import erfc, log, sqrt
 from statistics import NormalDist
 from typing import Literal, TypeAlias
 
@@ -142,7 +142,7 @@ def two_shares(successes: tuple[int, int], runs: tuple[int, int]) -> tuple[float
     if min(runs) * min(pooled, 1 - pooled) >= usual:
         control, treatment = (s / n for s, n in zip(successes, runs, strict=True))
         z = (treatment - control) / sqrt(pooled * (1 - pooled) * (1 / runs[0] + 1 / runs[1]))
-        return 2 * NormalDist().cdf(-abs(z)), "pooled z test"
+        return erfc(abs(z) / sqrt(2)), "pooled z test"  # NormalDist().cdf is 0 beyond 8 deviations
     return _fisher(successes, runs), "Fisher's exact test"
 
 

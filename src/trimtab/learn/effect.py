@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import exp, log, log1p, sqrt
+from math import erfc, exp, log, log1p, sqrt
 from typing import Protocol
 
 import numpy as np
@@ -115,6 +115,16 @@ class Groups:
         radius = deviation * mixture_radius(found.units, alpha, self.planned) if found.units >= FEW_UNITS else 2.0
         low, high = max(-1.0, found.estimate - radius), min(1.0, found.estimate + radius)
         return Interval(found.estimate, low, high, 1 - alpha), found.units * (found.estimate / deviation) ** 2
+
+    def weighted_p(self, success: Outcomes) -> float | None:
+        """P-value for one look at a size fixed before, where the chances of the arms varied; None where all had the same.
+
+        Pooled shares would compare the times at which an arm was likely as much as the arms.
+        """
+        if float(self.propensity.min()) == float(self.propensity.max()):
+            return None
+        runs, outcomes = self.settled(success, "left_out")
+        return erfc(sqrt(runs.interval(outcomes, 0.5)[1] / 2))  # its square in variances knows no alpha
 
     @property
     def arms(self) -> Arms:

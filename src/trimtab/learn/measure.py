@@ -206,11 +206,18 @@ def _bet(metric: Metric, sample: _Sample, tops: Floats, side: Side) -> ArmBet:
 
 
 def _figure(metric: Metric, sample: _Sample, tops: Floats, *, treated: bool) -> float:
+    """Give the figure of one arm, of the runs and with the weights that the effect beside it rests on."""
     mine = sample.treated == treated
     if metric.kind == "quantile":
-        return float(np.quantile(tops[mine], metric.quantile, method="inverted_cdf"))
-    below = sum(metric.bottom(o) for o, is_mine in zip(sample.outcomes, mine.tolist(), strict=True) if is_mine)
-    return float(tops[mine].sum()) / below if below else nan
+        mine[: sample.steady] = False
+        return float(np.quantile(tops[mine], metric.quantile, method="inverted_cdf")) if mine.any() else nan
+    counts = np.ones(mine.size)
+    if sample.steady:
+        # Runs count by the inverse of the chance of their arm: the plain shares would differ where only the times differ.
+        counts = 1 / np.where(sample.treated, sample.weights, 1 - sample.weights)
+    bottoms = np.array([metric.bottom(o) for o in sample.outcomes], dtype=np.float64)
+    below = float((counts * bottoms)[mine].sum())
+    return float((counts * tops)[mine].sum()) / below if below else nan
 
 
 def _effect(metric: Metric, sample: _Sample, tops: Floats, alpha: float, scale: Scale) -> Interval:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from trimtab.learn.discordant import Tallies
 from trimtab.learn.runs import Runs
 
 Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
 _SHOWN = 5
 _PLACEHOLDERS = 0.05
 
@@ -54,6 +55,22 @@ def of_groups(runs: Runs, *, even: float, shuffled: bool) -> list[str]:
     if cells.max(initial=0) > 1:
         said.append(f"units have up to {cells.max()} runs in an arm: taken as repeats, each unit is one cluster")
     return said
+
+
+def of_chances(runs: Runs, fit: Callable[[Floats], bool]) -> list[str]:
+    """Which other reading of a column of chances that does not fit the arms does; `fit` judges chances of the treatment."""
+    if runs.propensity is None:
+        return []
+    chances = runs.propensity
+    readings = (
+        (f"the chance of {runs.control!r}: swap --control and --treatment", 1 - chances),
+        (
+            "the chance of the arm that a run got: give that of the treatment",
+            np.where(runs.treated, chances, 1 - chances),
+        ),
+    )
+    fits = [what for what, read in readings if fit(read)]
+    return [f"--propensity is read as the chance of {runs.treatment!r}, and would fit as {what}" for what in fits[:1]]
 
 
 def of_outcomes(runs: Runs, successes: tuple[float, float]) -> list[str]:

@@ -35,22 +35,23 @@ class Spent:
 
 
 def cost_per_success(runs: Runs, cost: Floats, *, paired: bool, alpha: float, planned: int) -> Spent:
-    """Dollars per success: all dollars of an arm over its successes, of runs whose cost and outcome are known."""
+    """Dollars per success: all dollars of an arm over its successes, of runs whose cost and outcome are known.
+
+    As shares of success are, both are weighted where the chances of the arms varied.
+    """
     known = _kept(runs, (runs.success >= 0) & ~np.isnan(cost), paired=paired)
-    cost, success, treated = cost[known], (runs.success[known] == 1).astype(np.float64), runs.treated[known]
-    ratios: list[float | None] = []
-    for arm in (False, True):
-        right = float(success[treated == arm].sum())
-        ratios.append(float(cost[treated == arm].sum()) / right if right else None)
-    return _spent(ratios[0], ratios[1], log_ratio(_arms(runs, known), cost, success), alpha, planned)
+    cost, success = cost[known], (runs.success[known] == 1).astype(np.float64)
+    arms = _arms(runs, known, paired=paired)
+    control, treatment = _ratios(arms, cost, success)
+    return _spent(control, treatment, log_ratio(arms, cost, success), alpha, planned)
 
 
 def typical_latency(runs: Runs, latency: Floats, *, paired: bool, alpha: float, planned: int) -> Spent:
     """Geometric mean of the latencies that are known and not 0; the ratio is that of the same unit where it is paired."""
     known = _kept(runs, latency > 0, paired=paired)
-    logs, treated = np.log(latency[known]), runs.treated[known]
-    means = [exp(float(logs[treated == arm].mean())) if (treated == arm).any() else None for arm in (False, True)]
-    return _spent(means[0], means[1], difference(_arms(runs, known), logs), alpha, planned)
+    logs, arms = np.log(latency[known]), _arms(runs, known, paired=paired)
+    means = [None if mean is None else exp(mean) for mean in _ratios(arms, logs, np.ones(logs.size))]
+    return _spent(means[0], means[1], difference(arms, logs), alpha, planned)
 
 
 def _kept(runs: Runs, known: Bools, *, paired: bool) -> Bools:
@@ -62,9 +63,16 @@ def _kept(runs: Runs, known: Bools, *, paired: bool) -> Bools:
     return known & both[runs.unit]
 
 
-def _arms(runs: Runs, kept: Bools) -> Arms:
-    chances = None if runs.propensity is None else runs.propensity[kept]
+def _arms(runs: Runs, kept: Bools, *, paired: bool) -> Arms:
+    # No chance gave pairs their arms. Groups are weighed as their shares of success are.
+    chances = None if paired or runs.propensity is None else runs.propensity[kept]
     return Arms.of(runs.unit[kept], runs.treated[kept], chances)
+
+
+def _ratios(arms: Arms, above: Floats, below: Floats) -> list[float | None]:
+    """Sum of one value over the sum of another, of control and treatment; None where that sum is 0."""
+    sums = zip(arms.sums(above).sum(axis=0).tolist(), arms.sums(below).sum(axis=0).tolist(), strict=True)
+    return [total / of if of else None for total, of in sums]
 
 
 def _spent(

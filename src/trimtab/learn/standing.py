@@ -85,6 +85,10 @@ def arithmetic(measured: Measured, readout: Readout, minutes_per_ask: float = MI
             f"; {len(cohort.pending)} pending (the oldest, {first.run_id}, fails at {first.due:%Y-%m-%d %H:%M} UTC), "
             f"{cohort.behind} wait behind them to be counted in order"
         )
+    if len({outcome.weight for outcome in cohort.counted}) > 1:
+        told.append(
+            "the weight was changed: each run counts by the inverse of the chance of its arm, and latencies are of the runs since the last change"
+        )
     told.append(f"{measured.alpha_text}; sample ratio: e-value {figure(readout.srm_e_value)}")
     hours = [person_hours(asks, minutes_per_ask) for asks in readout.asks]
     told.append(

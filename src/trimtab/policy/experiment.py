@@ -127,7 +127,7 @@ def _overlap(named: Mapping[str, Mapping[str, Any]], first: str, second: str) ->
     mine, theirs = _roles(one), _roles(other)
     shared = mine & theirs or (mine | theirs if DEFAULT_ROLE in mine | theirs and mine and theirs else set[str]())
     if shared:
-        role = min(shared)
+        role = min(shared - {DEFAULT_ROLE} or shared)
         yield Problem(
             ("experiments", second),
             f"changes role {role!r} in environment {one.get('environment')!r}, as experiment {first!r} does",

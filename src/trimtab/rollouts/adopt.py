@@ -55,7 +55,7 @@ def adopt(store: Path, policy: Policy, environment: str, *, by: str, at: datetim
 
 
 def _has_passed(fact: RolloutFact, environment: str) -> bool:
-    return _weights(fact).get(environment, 0.0) >= 1 and from_json(fact.stages).state == "passed"
+    return environment in _weights(fact) and from_json(fact.stages).state == "passed"
 
 
 def _why(policy: Policy, environment: str, fact: RolloutFact, moves: Sequence[RolloutFact]) -> str:
@@ -65,10 +65,14 @@ def _why(policy: Policy, environment: str, fact: RolloutFact, moves: Sequence[Ro
     if is_said(policy, environment, spec_of(fact.name, fact.declared).set):
         return f"{policy.source} says what it brought to {environment}"
     begun = cast("Any", next(move for move in reversed(moves) if move.event == "start").evidence)
-    before: Mapping[str, str | None] = begun["from"][environment]
+    anew = edited(policy, environment, begun["from"][environment])
+    return "".join(f"{policy.source} says {model} for {role} in {environment}" for role, model in [*anew.items()][:1])
+
+
+def edited(policy: Policy, environment: str, before: Mapping[str, str | None]) -> dict[str, str | None]:
+    """Give role -> full model id of what the file says otherwise than it did `before`. Raises PolicyError as `models` does."""
     now = models(policy, environment, set(before))
-    edited = {role: model for role, model in now.items() if model != before[role]}
-    return "".join(f"{policy.source} says {model} for {role} in {environment}" for role, model in [*edited.items()][:1])
+    return {role: model for role, model in now.items() if model != before[role]}
 
 
 def _weights(fact: RolloutFact) -> Mapping[str, float]:

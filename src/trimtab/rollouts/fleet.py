@@ -23,7 +23,7 @@ from trimtab.hosts.ssh import Busy, Trouble, Unreachable, connections
 from trimtab.policy.rollout_spec import HostGroup, StageSpec
 from trimtab.policy.spec import DEFAULT_ROLE, TERMINAL_ROLE, Policy
 from trimtab.rollouts.fleet_host import Member
-from trimtab.rollouts.fleet_lines import STEPS, Overtaken, Place, Task, lines, past
+from trimtab.rollouts.fleet_lines import STEPS, Overtaken, Place, Task, lines, to_restore
 from trimtab.rollouts.fleet_told import FleetResult, HostEnd, HostNews, Stopped, result
 from trimtab.terminal.edit_set import model_changes
 
@@ -61,11 +61,6 @@ def concerning(group: HostGroup, wanted: Mapping[str, str]) -> dict[str, str]:
         model = wanted.get(role) or wanted.get("" if role == TERMINAL_ROLE else DEFAULT_ROLE)
         found |= {role: model} if model else {}
     return found
-
-
-def to_restore(store: Path, rollout: str, attempt: int) -> tuple[Place, ...]:
-    """Give (group, address) of the hosts on which an attempt wrote something that is not proved to be taken back."""
-    return tuple(place for place, facts in lines(store, rollout, attempt).items() if past(facts) is not None)
 
 
 async def apply_stage(  # noqa: PLR0917 - what a stage is about, in the order in which it is said

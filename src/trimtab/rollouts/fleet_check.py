@@ -67,10 +67,11 @@ async def _wrong(remote: Remote, wanted: Mapping[str, str]) -> tuple[bool, str]:
     seen = await see(remote)
     if not isinstance(seen, Seen):
         return not isinstance(seen, Unreachable), seen.why
-    specs = {role: spec for spec in group.files for role in spec.keys}
-    for role, model in concerning(group, wanted).items():
-        configured = seen.configured.get(role)
-        if configured != named(model, specs[role]):
-            return True, f"{specs[role].path} says {configured or 'nothing'} for {role}, somebody changed it"
+    brought = concerning(group, wanted)
+    named_in = [(spec, role) for spec in group.files for role in spec.keys if role in brought]
+    for spec, role in named_in:
+        configured = seen.by_file[spec.name][role]
+        if configured != named(brought[role], spec):
+            return True, f"{spec.path} says {configured or 'nothing'} for {role}, somebody changed it"
     trouble = await health(remote)
     return not isinstance(trouble, Unreachable), f"not healthy: {trouble.why}" if trouble else ""

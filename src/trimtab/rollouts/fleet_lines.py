@@ -180,3 +180,8 @@ def past(of_host: Sequence[HostFact]) -> Past | None:
     was = {role: tuple(dict.fromkeys(model for model in models if model)) for role, models in both.items()}
     restarted = any(fact.step not in {"writing", "failed"} for fact in since)
     return Past(files, since[-1].step, {role: models for role, models in was.items() if models}, restarted)
+
+
+def to_restore(store: Path, rollout: str, attempt: int) -> tuple[Place, ...]:
+    """Give (group, address) of the hosts on which an attempt wrote something that is not proved to be taken back."""
+    return tuple(place for place, facts in lines(store, rollout, attempt).items() if past(facts) is not None)

@@ -104,7 +104,7 @@ async def _read(remote: Remote, wanted: Mapping[str, str], fact: HostFact | None
     found = {} if isinstance(looked, (Refused, Unreachable)) else dict(looked)
     versions = {"claude": found.pop("claude")} if "claude" in found else {}
     roles = tuple(
-        _role(spec, role, wanted.get(role), seen.configured.get(role), answered.get(role))
+        _role(spec, role, wanted.get(role), seen.by_file[spec.name][role], answered.get(role))
         for spec in group.files
         for role in spec.keys
     )

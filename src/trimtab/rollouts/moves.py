@@ -25,6 +25,7 @@ from trimtab.policy.rollout_kept import declared, spec_of
 from trimtab.policy.rollout_spec import RolloutSpec
 from trimtab.policy.spec import DEFAULT_ROLE, Policy
 from trimtab.rollouts.adopt import adopt
+from trimtab.rollouts.left import left
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def find(store: Path, name: str) -> Standing:
     known = [fact.name for fact in newest(store)]
     started = f"; started were {', '.join(known)}" if known else ""
     raise UsageError(
-        f"no rollout {name!r} was started in {str(store)!r}{started}", hint=f"trimtab rollout start {name}"
+        f"no rollout {name!r} was started in {str(store)!r}{started}", hint=f"trimtab rollout start {name} --by WHO"
     )
 
 
@@ -115,9 +116,11 @@ def start_rollout(
 ) -> RolloutFact:
     """Start a rollout of the policy: its first stage is running. `evidence` is what it rests on.
 
-    Raises UsageError where it is not declared, runs already, changes nothing, or another rollout or experiment changes the same.
+    Raises UsageError where it is not declared, runs already, changes nothing, has hosts that are not proved back, or another rollout or
+    experiment changes the same.
     """
     spec = declared_in(policy, name)
+    refuse_start(store, policy, name, at)
     change = change_of(policy, spec)
     if change["from"] == change["to"] and all(entry.model and entry.prompt is None for entry in spec.set.values()):
         raise UsageError(
@@ -156,6 +159,23 @@ def start_rollout(
         return fact
 
     return hand_in(store, SqliteFacts(), begin)
+
+
+def refuse_start(store: Path, policy: Policy, name: str, at: datetime) -> None:
+    """Raise UsageError where a rollout that was started before cannot be started anew, as it stands."""
+    standing = read(store, name)
+    if standing is None:
+        return
+    moved = machine.move(standing.rollout, "start", at)
+    # One that has passed may be over all the same: the start looks again when it knows what the file says.
+    if isinstance(moved, Refused) and standing.rollout.state != "passed":
+        raise _refusal(name, moved)
+    # What such a host runs would be taken for what it ran before, and an undo would bring it back to that.
+    if (still := left(store, policy, standing)).places:
+        raise UsageError(
+            f"rollout {name!r} is {standing.rollout.state}, and not proved back: {still.hosts}",
+            hint=f"trimtab rollout abort {name}",
+        )
 
 
 def move_rollout(

@@ -116,6 +116,11 @@ async def test_the_first_check_that_fails_is_told(remote):
     assert await health(remote(health=checks)) == Refused("broken")
 
 
+async def test_what_a_program_there_says_cannot_steer_the_terminal_of_who_reads_it(remote):
+    loud = HealthSpec(command=r"printf 'gone \033[2J\007 \342\200\224 \303\251' >&2; exit 3")
+    assert await health(remote(health=(loud,))) == Refused("gone [2J \u2014 é")
+
+
 async def test_a_restart_tells_the_hosts_time_after_it(remote):
     before = datetime.now(UTC)
     for given in ({"restart": "echo started; sleep 0.1"}, {"restart": None}):

@@ -242,3 +242,57 @@ def test_a_stated_margin_lets_no_difference_be_said():
     found: Comparison = compare(paired(30, 30, 4000), Settings(margin=0.02))
     assert found.verdict.verdict == "undecided"
     assert found.verdict.reason.startswith("no difference that matters")
+
+
+def ramped(worse_later: float = 0.3) -> Runs:
+    """The treatment gets a tenth of the runs, then half, as everything goes worse and dearer: alike in both arms."""
+    dice, n = np.random.default_rng(11), 4000
+    later = np.arange(n) >= n // 2
+    chances = np.where(later, 0.5, 0.1)
+    treated = dice.random(n) < chances
+    success = dice.random(n) < np.where(later, 0.9 - worse_later, 0.9)
+    spent = np.where(later, 2.0, 1.0)
+    return runs(np.arange(n), treated, success, cost=spent, latency=spent, propensity=chances, ordered=True)
+
+
+def test_where_the_chances_varied_every_figure_of_an_arm_is_weighted_as_the_difference_beside_it_is():
+    of = ramped()
+    found = compare(of, Settings())
+    told = found.json()
+    counts = 1 / np.where(of.treated, of.propensity, 1 - of.propensity)
+    for arm, name in ((False, "control"), (True, "treatment")):
+        mine = of.treated == arm
+        right = (counts * of.success)[mine].sum()
+        assert told[f"success_{name}"] == pytest.approx(right / counts[mine].sum())
+        assert told[f"cost_per_success_{name}"] == pytest.approx((counts * of.cost)[mine].sum() / right)
+    cost = found.cost
+    assert cost.treatment / cost.control == pytest.approx(np.exp(cost.ratio.estimate))
+    latency = found.latency
+    assert latency.treatment / latency.control == pytest.approx(np.exp(latency.ratio.estimate))
+
+
+def test_a_drift_during_a_ramp_is_no_difference_at_a_single_look_either():
+    found = compare(ramped(), Settings())
+    assert found.p_value > 0.05
+    assert found.test == "z test of shares weighted by the chances of the arms"
+
+
+def test_a_p_value_far_out_is_small_and_not_nothing():
+    n = 2000
+    treated = np.arange(n) % 2 == 1
+    found = compare(runs(np.arange(n), treated, treated ^ (np.arange(n) % 10 == 0)), Settings())
+    assert 0 < found.p_value < 1e-100
+
+
+def test_a_column_with_the_chance_of_the_other_arm_is_an_alarm_that_says_so():
+    dice, n = np.random.default_rng(3), 600
+    treated = dice.random(n) < 0.1
+    of = runs(np.arange(n), treated, dice.random(n) < 0.8, propensity=np.full(n, 0.9), ordered=True)
+    found = compare(of, Settings())
+    assert found.verdict.alarms
+    said = "--propensity is read as the chance of 'new', and would fit as the chance of "
+    assert f"{said}'old': swap --control and --treatment" in found.warnings
+    got = runs(np.arange(n), treated, of.success, propensity=np.where(treated, 0.1, 0.9), ordered=True)
+    assert f"{said}the arm that a run got: give that of the treatment" in compare(got, Settings()).warnings
+    right = runs(np.arange(n), treated, of.success, propensity=np.full(n, 0.1), ordered=True)
+    assert not any(said in warning for warning in compare(right, Settings()).warnings)

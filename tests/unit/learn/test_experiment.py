@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from math import inf, isfinite, isnan
+from math import inf, isfinite, isnan, log
 from typing import Any
 
 import pytest
@@ -291,3 +291,19 @@ def test_what_is_pending_is_named_with_its_deadline():
     assert told[0].startswith(
         "1 runs of control and 1 of treatment counted, of 3; 1 pending (the oldest, r2, fails at 2026-07-02"
     )
+
+
+def test_where_the_weight_was_changed_the_figures_of_the_arms_are_weighted_as_their_difference_is():
+    def worse_later(_treated: set[str], dice: random.Random) -> dict[str, Any]:
+        worse_later.seen += 1
+        return {"success": dice.random() < (0.9 if worse_later.seen <= 1000 else 0.6)}
+
+    worse_later.seen = 0
+    found = measured(stream(TWO, 2000, worse_later, weight=lambda n: 0.1 if n < 1000 else 0.5))
+    success, tokens = row(found, "decomposition_success"), row(found, "tokens_per_success")
+    # As they were counted the arms are ten points apart, for one has more of its runs from the worse half.
+    assert success.treatment - success.control == pytest.approx(success.effect.estimate, abs=0.02)
+    assert log(tokens.treatment / tokens.control) == pytest.approx(tokens.effect.estimate)
+    assert any(told.startswith("the weight was changed") for told in arithmetic(found, found.readouts[0]))
+    steady = measured(stream(TWO, 200, succeeds(0.9, 0.5)))
+    assert not any("the weight was changed" in told for told in arithmetic(steady, steady.readouts[0]))

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 from tests.fakes.hosts import NEW, OLD, SETTINGS, group_of, make_hosts
 
+from trimtab.cli.hosts_rows import rows_of
 from trimtab.core.errors import UsageError
 from trimtab.policy.load import parse
 from trimtab.policy.rollout_spec import FileSpec, StageSpec
@@ -120,3 +121,19 @@ async def test_one_host_that_is_gone_or_cannot_be_read_hides_no_other(hosts, pol
 async def test_a_group_that_is_not_there_is_said(policy):
     with pytest.raises(UsageError, match="no group of hosts 'web'; there are: apps"):
         await read_hosts(policy, ["web"])
+
+
+async def test_a_role_that_stands_in_two_files_drifts_where_either_of_them_does(hosts, policy):
+    etc = hosts.folder("p1") / "etc"
+    (etc / "charter.env").write_text(f"ORCHESTRATOR={OLD}\n")
+    files = (
+        FileSpec("settings", SETTINGS, "json", {"orchestrator": "orchestrator"}),
+        FileSpec("variables", "/HOST/etc/charter.env", "env", {"orchestrator": "ORCHESTRATOR"}, ids="full"),
+    )
+    both = replace(policy, hosts={"apps": group_of("apps", "production", "p1", files=files, last="/HOST/ask")})
+    assert [role.drift for role in (await read_hosts(both))[0].roles] == [False, False]
+    settings = etc / "settings.json"
+    settings.write_text(settings.read_text().replace(OLD_ID, NEW_ID))
+    (standing,) = await read_hosts(both)
+    assert [(role.configured, role.drift) for role in standing.roles] == [(NEW_ID, True), (OLD, False)]
+    assert [(row.state, row.why) for row in rows_of([standing], {})] == [("drift", f"in {SETTINGS}"), ("fine", "")]

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.fakes.hosts import NEW, group_of, make_hosts
 
 from trimtab.core.errors import UsageError
 from trimtab.core.moves import RolloutFact
 from trimtab.experiments import start_experiment
 from trimtab.learn.rollout import Refused
 from trimtab.policy.load import parse
+from trimtab.policy.rollout_spec import StageSpec
 from trimtab.policy.spec import Policy
+from trimtab.rollouts.fleet import apply_stage, restore_all
 from trimtab.rollouts.moves import find, move_rollout, newest, start_rollout
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -145,3 +149,21 @@ def test_one_that_nobody_declared_or_started_is_named_with_those_there_are(store
     start(store, policy)
     with pytest.raises(UsageError, match="started were better"):
         find(store, "other")
+
+
+async def test_one_whose_hosts_are_not_proved_back_is_not_started_again(
+    tmp_path: Path, store: Path, monkeypatch
+) -> None:
+    hosts = make_hosts(tmp_path / "hosts", "s1")
+    monkeypatch.setenv("TRIMTAB_SSH", str(hosts.program))
+    policy = replace(parse(TEXT), hosts={"apps": group_of("apps", "staging", "s1")})
+    start(store, policy)
+    done = await apply_stage(
+        store, policy, "better", 1, StageSpec("staging"), {"orchestrator": NEW}, "ada", lambda _: None, lambda: None
+    )
+    assert done.ok
+    move(store, "abort")
+    with pytest.raises(UsageError, match="'better' is aborted, and not proved back: s1"):
+        start(store, policy)
+    assert (await restore_all(store, policy, "better", 1, "ada", lambda _: None)).ok
+    assert start(store, policy).attempt == 2
