@@ -8,6 +8,7 @@ STAMP = .venv/.installed
 setup: $(STAMP)
 
 $(STAMP): requirements.lock pyproject.toml
+	@echo "setting up .venv, once: a minute or two"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

@@ -107,6 +107,11 @@ def _to_a_worker(where: Where) -> Advice:
     return Advice("what was said is taken up by a worker:", (where.command("worker"),))
 
 
+def hint_worker(where: Where) -> str:
+    """Say who carries out what was said just now."""
+    return f"hint: a worker takes it up; where none runs: {where.command('worker')}"
+
+
 def _resume(run_id: str, where: Where, *more: str) -> str:
     return where.command("runs", "resume", run_id, *more, "--by YOU")
 

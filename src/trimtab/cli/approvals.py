@@ -10,17 +10,20 @@ from typing import TYPE_CHECKING
 import click
 
 from trimtab.cli import FINE, NOT_FINE
-from trimtab.cli.options import find_store, json_option, policy_option, store_option
+from trimtab.cli.lazy import Whole
+from trimtab.cli.options import find_store, json_option, one_line, policy_option, store_option
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from trimtab.journal.lines import HeldCall
 
-by_option = click.option("--by", required=True, metavar="NAME", help="Who decides; kept with the decision.")
+by_option = click.option(
+    "--by", required=True, metavar="NAME", callback=one_line, help="Who decides; kept with the decision."
+)
 
 
-@click.group()
+@click.group(cls=Whole)
 def approvals() -> None:
     """List, show and decide the calls that wait for a person.
 
@@ -99,6 +102,7 @@ def deny(key: str, by: str, policy_file: str, store: Path | None, as_json: bool)
 
 
 def _decide(key: str, by: str, policy_file: str, store: Path | None, *, approved: bool, as_json: bool) -> int:
+    from trimtab.cli.advice import Where, hint_worker
     from trimtab.cli.show import print_json
     from trimtab.journal.reader import Journal
     from trimtab.word import decide_elsewhere
@@ -113,6 +117,7 @@ def _decide(key: str, by: str, policy_file: str, store: Path | None, *, approved
     elif decided:
         what = "approved: it runs once" if approved else "denied: it never runs"
         click.echo(f"{call.role}.{call.tool} of run {call.run_id} is {what}")
+        click.echo(hint_worker(Where(store, policy_file)), err=True)
     else:
         click.echo(f"nothing was changed: {call.role}.{call.tool} {_state(now)}")
     return FINE if decided else NOT_FINE

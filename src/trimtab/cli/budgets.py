@@ -51,7 +51,7 @@ class CapLine:
 def budgets(policy_file: str, store: Path | None, as_json: bool) -> int:
     """Show what of each cap is used, and what is left.
 
-    Days are UTC. Caps on a run are shown for the run that has used most. Exits with 1 where a cap is reached or runs are paused.
+    Days are UTC. Caps on a run are shown for the one that has used most of those that have not ended. Exits with 1 where a cap is reached or runs are paused.
     """
     from trimtab.cli.show import print_json
     from trimtab.journal.reader import Journal
@@ -117,7 +117,7 @@ def _print(lines: Sequence[CapLine], today: date, paused: Mapping[str, int]) -> 
     from trimtab.cli.show import console
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("environment", "role", "cap", "most used by run"):
+    for name in ("environment", "role", "cap", "open run"):
         table.add_column(name, no_wrap=True)
     for name in ("amount", "spent", "reserved", "lost", "left", "used"):
         table.add_column(name, justify="right", no_wrap=True)

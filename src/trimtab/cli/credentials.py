@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from trimtab.cli import FINE, NOT_FINE
+from trimtab.cli.lazy import Whole
 from trimtab.cli.options import app_option, environment_option, json_option, make_app, policy_option, store_option
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Line:
         return self.valid and not self.soon
 
 
-@click.group()
+@click.group(cls=Whole)
 def credentials() -> None:
     """List what roles depend on."""
 

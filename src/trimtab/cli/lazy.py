@@ -8,6 +8,20 @@ from typing import Any
 
 import click
 
+_SENTENCE = 1000
+
+
+class Whole(click.Group):
+    """A group whose help says of each command the whole first sentence."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what each is for."""
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(n, c.get_short_help_str(_SENTENCE)) for n, c in commands.items() if c and not c.hidden]
+            )
+
 
 class Lazy(click.Group):
     """`one_line` says of each command what it is for; command `NAME` is the attribute `NAME` of module `prefix` + `NAME`."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from trimtab.cli.lazy import Whole
 from trimtab.cli.options import POLICY_FILE, json_option, load_policy, policy_option, store_option
 from trimtab.core.errors import UsageError
 from trimtab.models.catalogue import Catalogue
@@ -22,7 +23,7 @@ _on_option = click.option(
 )
 
 
-@click.group()
+@click.group(cls=Whole)
 def models() -> None:
     """List models with prices and retirement dates, and check those the policy names."""
 
@@ -39,7 +40,7 @@ def list_models(provider: str | None, on: datetime | None, policy_file: str, as_
 
     catalogue, _ = _catalogue(policy_file)
     day = _day(on)
-    providers = [provider] if provider else catalogue.providers()
+    providers = catalogue.providers() if provider is None else [provider]
     found = [model for name in providers for model in catalogue.models(name)]
     if not found:
         raise UsageError(f"no model of a provider {provider!r} is known", hint=_providers_hint(provider or ""))
@@ -87,12 +88,15 @@ def check(policy_file: str, store: Path | None, on: datetime | None, as_json: bo
     from trimtab.cli.findings import findings_json, is_fine, print_findings
     from trimtab.cli.show import print_json
     from trimtab.journal.reader import Journal
-    from trimtab.models.check import check_models, named_in, shortest_told
+    from trimtab.models.check import Named, check_models, named_in, shortest_told
 
     policy, day = load_policy(policy_file), _day(on)
     catalogue = Catalogue(policy.price_file)
     path = store or policy.store
     named, prompts = named_in(policy), None
+    if policy.terminal.model:
+        # The terminal takes bare ids, and in brackets how much context it is to use.
+        named.append(Named(f"anthropic:{policy.terminal.model.partition('[')[0]}", "terminal.model"))
     if store or path.exists():
         with Journal(path) as journal:
             prompts = journal.prompt_lengths(datetime.now(UTC) - _LOOK_BACK, shortest_told(named, catalogue, day))

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from unicodedata import category
 
 import click
 
@@ -34,6 +35,19 @@ app_option = click.option(
     "--app", "factory", metavar="MODULE:CALLABLE", help="What gives the workflows.  [default: the policy's app.factory]"
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def one_line(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Read words that are kept and printed later as one line without control characters: those could forge a line of a log.
+
+    Raises UsageError where they are empty, unless that is the default.
+    """
+    if value is None:
+        return None
+    line = "".join("?" if category(sign) == "Cc" else sign for sign in " ".join(value.split()))
+    if not line and parameter.default != "":
+        raise UsageError(f"{parameter.opts[0]} is empty", hint=f"{context.command_path} --help")
+    return line
 
 
 def load_policy(policy_file: str) -> Policy:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trimtab.journal.lines import RunDetail
 
 FAULTS_SHOWN = 2
+_WIDE = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +159,9 @@ def print_report(made: Demo, out: Console, seconds: float) -> None:
     from trimtab.cli.show import SIMULATED, coloured, dollars
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("request", "outcome", "expected", "", "subtasks", "retries", "tokens", "cost"):
+    # Where there is no room for it, what was expected stands with what went wrong.
+    expected = ["expected"] if out.width >= _WIDE else []
+    for name in ("request", "outcome", *expected, "", "subtasks", "retries", "tokens", "cost"):
         table.add_column(
             name, justify="right" if name in ("subtasks", "retries", "tokens", "cost") else "left", no_wrap=True
         )
@@ -168,7 +171,7 @@ def print_report(made: Demo, out: Console, seconds: float) -> None:
         row = (
             t.id,
             coloured("stuck" if t.stuck else t.status),
-            t.expected,
+            *([t.expected] if expected else []),
             mark,
             t.subtasks,
             str(t.retries),

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from trimtab.cli import FINE, NOT_FINE
-from trimtab.cli.advice import RESUMABLE, called
-from trimtab.cli.options import find_store, json_option, load_policy, policy_option, store_option
+from trimtab.cli.advice import RESUMABLE, Where, called, hint_worker
+from trimtab.cli.options import find_store, json_option, load_policy, one_line, policy_option, store_option
 from trimtab.core.errors import UsageError
 from trimtab.core.outcome import Status
 
@@ -39,7 +39,7 @@ MOST = 1_000_000
     metavar="ROLE=MODEL",
     help="For these runs: a model by its alias or provider:full-id.",
 )
-@click.option("--by", required=True, metavar="NAME", help="Who lets it go on; kept with the run.")
+@click.option("--by", required=True, metavar="NAME", callback=one_line, help="Who lets it go on; kept with the run.")
 @policy_option
 @store_option
 @json_option
@@ -73,6 +73,8 @@ def resume(
     else:
         for detail, why in resumed:
             click.echo(f"{detail.line.run_id}: {why or 'goes on'}")
+        if not all(why for _, why in resumed):
+            click.echo(hint_worker(Where(store, policy_file)), err=True)
         if not resumed:
             click.echo(f"no run waits as {status}")
     return NOT_FINE if any(why for _, why in resumed) else FINE

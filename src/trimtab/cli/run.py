@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import click
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     from trimtab.app import App
 
 LOOK_SECONDS = 0.1
+FREE_LOOKS = 50
+# What nobody would ask in words: a model must not be paid for a mistyped name.
+_FILE_NAME = re.compile(r"(~|\.{1,2})/\S+|/\S+/\S*|\S+\.(json|jsonl|txt|md)")
 
 
 @click.command()
@@ -53,29 +58,63 @@ def run(
     app = make_app(policy_file, factory, environment, store)
     given = read_request(request)
     app.workflow(workflow).read_request(given)  # refused here, before a store is made for nothing
-    run_id = asyncio.run(_run(app, workflow, given, key))
-    return show_run(app.store, run_id, Where(store, policy_file), as_json=as_json)
-
-
-async def _run(app: App, workflow: str, request: object, key: str | None) -> str:
+    where, accepted = Where(store, policy_file), list[str]()
     try:
-        async with app:
-            started = await app.start_json(workflow, request, key)
-            await started.settled()
-            return started.id
-    except StoreLockedError:
-        run_id = app.hand_in(workflow, request, key)
-        click.echo(f"handed to the worker that runs {app.store}: {run_id}", err=True)
-        await _settled_elsewhere(app.store, run_id)
-        return run_id
+        asyncio.run(_run(app, workflow, given, key, accepted))
+    except KeyboardInterrupt:
+        if accepted:
+            click.echo(
+                f"run {accepted[0]} is kept and goes on with the next start of: {where.command('worker')}", err=True
+            )
+        raise
+    return show_run(app.store, accepted[0], where, as_json=as_json)
 
 
-async def _settled_elsewhere(store: Path, run_id: str) -> None:
+async def _run(app: App, workflow: str, request: object, key: str | None, accepted: list[str]) -> None:
+    key = key or uuid4().hex  # the same each time round, so that it is one run
+    while True:
+        try:
+            async with app:
+                started = await app.start_json(workflow, request, key)
+                if not accepted and sys.stderr.isatty():
+                    click.echo(f"run {started.id} is accepted and under way", err=True)
+                accepted[:] = [started.id]
+                await started.settled()
+                return
+        except StoreLockedError:
+            run_id = app.hand_in(workflow, request, key)
+        if not accepted:
+            click.echo(f"handed to the worker that runs {app.store}: {run_id}", err=True)
+        accepted[:] = [run_id]
+        if await _settled_elsewhere(app.store, run_id):
+            return
+        click.echo(f"nobody runs {app.store} any more: going on with {run_id} here", err=True)
+
+
+async def _settled_elsewhere(store: Path, run_id: str) -> bool:
+    """Wait until a run settled; False where the store was nobody's for so long that no worker is about to start."""
     from trimtab.journal.reader import Journal
 
+    looks = 0
     with Journal(store) as journal:
-        while journal.run(run_id).outcome is None:  # noqa: ASYNC110 - another process writes it
+        while journal.run(run_id).outcome is None:
+            looks = looks + 1 if _is_free(store) else 0
+            if looks > FREE_LOOKS:
+                return False
             await asyncio.sleep(LOOK_SECONDS)
+    return True
+
+
+def _is_free(store: Path) -> bool:
+    from trimtab.engine.store import Lock
+
+    lock = Lock(store)
+    try:
+        lock.take()
+    except StoreLockedError:
+        return False
+    lock.give_back()
+    return True
 
 
 def show_run(store: Path, run_id: str, where: Where, *, as_json: bool) -> int:
@@ -117,9 +156,11 @@ def _text(given: str) -> tuple[str, str]:
         return sys.stdin.read(), "the request on standard input"
     try:
         if Path(given).is_file():
-            return Path(given).read_text(encoding="utf-8"), f"the request in {given!r}"
+            return Path(given).read_text(encoding="utf-8-sig"), f"the request in {given!r}"
     except (OSError, UnicodeDecodeError) as error:
         if isinstance(error, UnicodeDecodeError):
             raise RequestError(f"{given!r} is not UTF-8 text: {error.reason}", hint="save it as UTF-8") from None
         # A text too long for a file name is a text.
+    if _FILE_NAME.fullmatch(given):
+        raise RequestError(f"{given!r} is not a file", hint="name a file that is there, or say it in more than a name")
     return given, "the request"

@@ -8,13 +8,14 @@ from pathlib import Path
 import click
 
 from trimtab.cli import FINE, NOT_FINE
-from trimtab.cli.advice import Where
-from trimtab.cli.options import find_store, json_option, policy_option, store_option
+from trimtab.cli.advice import Where, hint_worker
+from trimtab.cli.lazy import Whole
+from trimtab.cli.options import find_store, json_option, one_line, policy_option, store_option
 from trimtab.cli.resume import resume
 from trimtab.core.errors import UsageError
 
 
-@click.group()
+@click.group(cls=Whole)
 def runs() -> None:
     """List, show, resume and cancel runs."""
 
@@ -121,6 +122,7 @@ def cancel(run: str, by: str, policy_file: str, store: Path | None, as_json: boo
         click.echo(f"{line.run_id} ended before, as {line.status}")
     else:
         click.echo(f"{line.run_id}: {'cancelling' if asked else 'is being cancelled already'}")
+        click.echo(hint_worker(Where(store, policy_file)), err=True)
     return FINE if not line.final else NOT_FINE
 
 
@@ -128,7 +130,7 @@ def cancel(run: str, by: str, policy_file: str, store: Path | None, as_json: boo
 @click.argument("run")
 @click.option("--must-not", "hits", multiple=True, metavar="WHAT", help="What must not happen and did; repeatable.")
 @click.option("--clean", is_flag=True, help="Nothing of the kind happened.")
-@click.option("--by", required=True, metavar="NAME", help="Who looked; kept with the word.")
+@click.option("--by", required=True, metavar="NAME", callback=one_line, help="Who looked; kept with the word.")
 @policy_option
 @store_option
 @json_option

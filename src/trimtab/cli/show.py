@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from trimtab.cli.unfold import Unfolding
 from trimtab.core.values import Json, dumps
 from trimtab.journal.lines import RunDetail, RunLine
 
@@ -44,9 +45,9 @@ SIMULATED = "simulated: no real model was asked"
 
 
 def console(*, err: bool = False) -> Console:
-    """Give a console that does not fold tables where nobody looks at them."""
+    """Give a console that does not fold tables where nobody looks at them, and unfolds those a terminal is too narrow for."""
     stream = sys.stderr if err else sys.stdout
-    return Console(stderr=err, width=None if stream.isatty() else 180, highlight=False)
+    return Unfolding(stderr=err, width=None if stream.isatty() else 180, highlight=False)
 
 
 def print_json(value: object) -> None:

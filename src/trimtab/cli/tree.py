@@ -28,7 +28,9 @@ def run_tree(detail: RunDetail) -> Tree:
     ended = f", ended {line.ended_at.astimezone():%H:%M:%S}" if line.ended_at else ""
     accepted = f"accepted {line.accepted_at.astimezone():%Y-%m-%d %H:%M:%S}{ended}"
     tree.add(f"[dim]key {escape(line.key)}, environment {escape(line.environment)}, {accepted}[/]")
-    tree.add(f"{line.model_calls} model calls, {line.retries} retries, {line.tokens:,} tokens, {dollars(line.cost)}")
+    calls = f"{line.model_calls} model call{'s' * (line.model_calls != 1)}"
+    retries = f"{line.retries} {'retry' if line.retries == 1 else 'retries'}"
+    tree.add(f"{calls}, {retries}, {line.tokens:,} tokens, {dollars(line.cost)}")
     _own_part(tree, detail)
     places: dict[str, Tree] = {}
     order = {subtask.id: place for place, subtask in enumerate(detail.subtasks)}
