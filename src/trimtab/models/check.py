@@ -148,7 +148,8 @@ def _lengths(
     for seen in prompts:
         if not roles & {seen.role, DEFAULT_ROLE}:
             continue
-        lengths = f"the longest of {seen.calls:,} prompts to {seen.model} had {seen.largest:,} tokens, 95 % had at most {seen.p95:,}"
+        many = "" if seen.calls == 1 else "s"
+        lengths = f"the longest of {seen.calls:,} prompt{many} to {seen.model} had {seen.largest:,} tokens, 95 % had at most {seen.p95:,}"
         where = f"role {seen.role}"
         if known.context and seen.largest > known.context:
             what = (
