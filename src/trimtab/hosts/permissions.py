@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trimtab.core.finding import Finding, Weight
-from trimtab.hosts.text import bounded_text, numbered, rc_files, within
+from trimtab.hosts.text import bounded_text, is_file, numbered, rc_files, within
 
 _LARGEST = 16 * 2**20
 _FLAG = re.compile(r"--(?:allow-)?dangerously-skip-permissions|--permission-mode[= ]+['\"]?bypassPermissions")
@@ -49,7 +49,7 @@ def _settings(home: Path | None, project: Path | None, managed: Path | None) -> 
     files = [folder / name for folder in dict.fromkeys((home, project)) if folder for name in names]
     if managed:
         files += [managed / "managed-settings.json", *sorted((managed / "managed-settings.d").glob("*.json"))[:100]]
-    return [file for file in files if file.is_file()]
+    return [file for file in files if is_file(file)]
 
 
 def _of_shells(files: Sequence[Path]) -> Iterator[Finding]:

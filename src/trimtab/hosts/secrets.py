@@ -11,7 +11,7 @@ from typing import Any
 
 from trimtab.core.finding import Finding, Weight
 from trimtab.hosts.shapes import is_secret, shape_of
-from trimtab.hosts.text import LARGEST, bounded_text, rc_files, within
+from trimtab.hosts.text import LARGEST, bounded_text, is_file, rc_files, within
 
 _LARGEST_JSON = 16 * 2**20
 _MOST_FILES, _MOST_NAMES, _MOST_VALUES, _DEEPEST = 100, 6, 200_000, 40
@@ -42,7 +42,7 @@ def secret_findings(
     folders += [policy.parent for policy in policies]
     seen: set[Path] = set()
     for file in [*_of_home(home, root), *_of_project(project), *policies][:_MOST_FILES]:
-        if not file.is_file() or not within(file, folders) or (real := file.resolve()) in seen:
+        if not is_file(file) or not within(file, folders) or (real := file.resolve()) in seen:
             continue
         seen.add(real)
         shared = project is not None and _is_checked_in(file, project)

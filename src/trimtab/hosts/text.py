@@ -57,6 +57,14 @@ def rc_files(home: Path | None, root: Path | None) -> list[Path]:
     return own + (_matching(root, _SHARED_RC) if root else [])
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a file, as far as may be looked: what stands in a folder of somebody else's is not there."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def within(file: Path, folders: Sequence[Path]) -> bool:
     """Whether a file, its links followed, lies in one of these folders."""
     try:
@@ -73,4 +81,4 @@ def _matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
             files += sorted(folder.glob(pattern))[:100] if "*" in pattern else [folder / pattern]
         except OSError:
             continue
-    return [file for file in files if file.is_file()]
+    return [file for file in files if is_file(file)]

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -66,3 +68,24 @@ def test_what_an_administrator_forbids_is_only_noted(tmp_path):
 def test_a_warning_that_was_accepted_is_noted(tmp_path):
     write(tmp_path / ".claude.json", {"bypassPermissionsModeAccepted": True})
     assert [f.weight for f in permission_findings(tmp_path, None)] == ["note"]
+
+
+def test_folders_of_somebody_else_stop_nobody_from_looking_at_the_rest(tmp_path):
+    write(tmp_path / "theirs/.claude/settings.json", {"skipDangerousModePermissionPrompt": True}).parent.chmod(0)
+    # Root may look everywhere, so somebody looks who is not.
+    look = """
+import os, sys
+from pathlib import Path
+from trimtab.hosts.permissions import permission_findings
+from trimtab.hosts.secrets import secret_findings
+if os.getuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+folder = Path(sys.argv[1])
+print(permission_findings(folder, folder), secret_findings(folder, folder))
+"""
+    command = [sys.executable, "-c", look, str(tmp_path / "theirs")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    (tmp_path / "theirs/.claude").chmod(0o700)
+    assert (ran.stdout.strip(), ran.returncode) == ("[] []", 0), ran.stderr
