@@ -199,7 +199,7 @@ def spike_delay(looks: Looks, begin: int, dearer: float, more: int) -> tuple[int
     before_it = next((alerts for slot, alerts in reversed(looks.told) if slot <= begin), {})
     for slot in range(begin + 1, begin + 7):
         before, since = customer.spent(slot - 6, begin), customer.spent(begin, slot, dearer, more)
-        hour = added(before, since)
+        hour = before + since
         changed = {}
         whole = customer.begin + begin // 6
         if slot // 6 > begin // 6:  # the clock hour in which it began is over
@@ -207,7 +207,7 @@ def spike_delay(looks: Looks, begin: int, dearer: float, more: int) -> tuple[int
                 customer.spent(begin // 6 * 6, begin),
                 customer.spent(begin, begin // 6 * 6 + 6, dearer, more),
             )
-            changed = {whole: added(clean, spiked)}
+            changed = {whole: clean + spiked}
         planted = {s: more * int(customer.counts[s]) for s in range(begin, slot)} if more > 1 else {}
         found = looks.look(slot, hour, changed, planted)
         if delay is None and any(t.told for t in found):
@@ -215,16 +215,6 @@ def spike_delay(looks: Looks, begin: int, dearer: float, more: int) -> tuple[int
         moved = moves(found, before_it, (), customer.at(slot), timedelta(hours=6))
         opens = opens or any(move.state == "open" for move in moved)
     return delay, opens
-
-
-def added(one: Spent, two: Spent) -> Spent:
-    return Spent(
-        calls=one.calls + two.calls,
-        usd=one.usd + two.usd,
-        usd_squares=one.usd_squares + two.usd_squares,
-        tokens=one.tokens + two.tokens,
-        runs=one.runs + two.runs,
-    )
 
 
 def burn_alarms(customer: Customer, rng: np.random.Generator, begin: int | None, factor: float) -> list[int]:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,3 +119,17 @@ def asked_for(program: Path, tree: Tree, root: Path, *more: str) -> str | None:
         start(command, tree, root, stub.url)
     main = next((body for body in stub.bodies if body.get("tools")), None)
     return None if main is None else main["model"]
+
+
+def show(tree: Tree, root: Path, version: str, *more: str, people: bool = False) -> Any:
+    """Give what `trimtab terminal show` says of a tree: its JSON, or the text that people read."""
+    command = [sys.executable, "-m", "trimtab", "terminal", "show", "--cli-version", version, *more]
+    command += [] if tree.flag is None else ["--model", tree.flag]
+    command += [] if people else ["--json"]
+    env = {"PATH": os.environ["PATH"], "HOME": str(root / "home"), **tree.env}
+    done = subprocess.run(
+        in_own_etc(root, command) if tree.is_managed else command,
+        cwd=root / "project", env=env, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode in {0, 1}, done.stderr
+    return done.stdout if people else json.loads(done.stdout)

@@ -1,15 +1,12 @@
 """What `trimtab terminal show` says of subagents and of sessions that go on, against the requests of the real terminal."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
 
-from tests.acceptance.real_terminal import VERSIONS, Tree, can_manage, in_own_etc, install, start
+from tests.acceptance.real_terminal import VERSIONS, Tree, can_manage, install, show, start
 from tests.fakes.messages_api import Fails, Says, serving
 
 SONNET, HAIKU, OPUS = "claude-sonnet-4-6", "claude-haiku-4-5", "claude-opus-4-6"
@@ -116,7 +113,7 @@ def _rows(table):
 @pytest.mark.parametrize(("name", "version"), _rows(SUBAGENTS))
 def test_show_names_the_model_of_every_subagent(name, version, tmp_path):
     tree = _ready(SUBAGENTS[name], tmp_path)
-    told = _show(tree, tmp_path, version)
+    told = show(tree, tmp_path, version)
     wanted = [(agent["name"], None) for agent in told["subagents"]] + [("general-purpose", said) for said in A_CALL]
     absent = [("no1", None), ("31", None), ("no3", None), ("no4", None)]
     with serving() as api:
@@ -147,7 +144,7 @@ STARTED_AS = {
 def test_show_names_the_model_of_a_session_that_runs_as_an_agent(name, version, tmp_path):
     tree, agent = STARTED_AS[name]
     tree, more = _ready(tree, tmp_path), [] if agent is None else ["--agent", agent]
-    told = _show(tree, tmp_path, version, *more)
+    told = show(tree, tmp_path, version, *more)
     with serving() as api:
         start(_command(version, tree, *more), tree, tmp_path, api.url)
     assert (told["model"] or None) == next(iter(api.models), None)
@@ -194,7 +191,7 @@ def test_show_names_the_model_that_a_session_goes_on_with(name, version, tmp_pat
         api.script += script
         start(_command(version, before, *first), before, tmp_path, api.url)
     _ready(after, tmp_path)
-    told = _show(after, tmp_path, version, *(second[-2:] if "--agent" in second else ()))
+    told = show(after, tmp_path, version, *(second[-2:] if "--agent" in second else ()))
     with serving() as api:
         start(_command(version, after, *second), after, tmp_path, api.url)
     assert told["resumed"]["model"] == api.models[0]
@@ -216,7 +213,7 @@ FALLBACKS = {
 def test_show_names_the_models_that_a_session_falls_back_to(name, version, tmp_path):
     tree, given = FALLBACKS[name]
     tree, more = _ready(replace(tree, flag=SONNET), tmp_path), [] if given is None else ["--fallback-model", given]
-    told = _show(tree, tmp_path, version, *more)
+    told = show(tree, tmp_path, version, *more)
     with serving() as api:
         api.script += [Fails(500)] * AT_ONCE
         start(_command(version, tree, *more), tree, tmp_path, api.url)
@@ -230,7 +227,7 @@ def test_a_session_of_another_version_goes_on_only_where_this_one_knows_its_mode
         with serving() as api:
             start(_command(made, tree), tree, tmp_path / flag / made, api.url)
             tree = replace(tree, flag=None)
-            told = _show(tree, tmp_path / flag / made, goes_on)
+            told = show(tree, tmp_path / flag / made, goes_on)
             start(_command(goes_on, tree, *GO_ON), tree, tmp_path / flag / made, api.url)
         assert told["resumed"]["model"] == api.models[-1]
 
@@ -240,7 +237,7 @@ def test_show_reads_the_same_for_people(tmp_path):
     with serving() as api:
         start(_command(VERSIONS[0], tree), tree, tmp_path, api.url)
     tree = replace(tree, flag=None)
-    told, said = _show(tree, tmp_path, VERSIONS[0]), _show(tree, tmp_path, VERSIONS[0], people=True)
+    told, said = show(tree, tmp_path, VERSIONS[0]), show(tree, tmp_path, VERSIONS[0], people=True)
     assert f"resumed  {SONNET} (a session keeps its last model; session {told['resumed']['session']})" in said
     lines = [f"subagent {agent['name']}: {agent['model']} ({agent['source']})" for agent in told["subagents"]]
     assert [line for line in said.splitlines() if line.startswith("subagent ")] == lines
@@ -260,19 +257,6 @@ def _ready(tree, root):
 def _command(version, tree, *more):
     flag = [] if tree.flag is None else ["--model", tree.flag]
     return [str(install(version)), "-p", "hi", *flag, *more]
-
-
-def _show(tree, root, version, *more, people=False):
-    command = [sys.executable, "-m", "trimtab", "terminal", "show", "--cli-version", version, *more]
-    command += [] if tree.flag is None else ["--model", tree.flag]
-    command += [] if people else ["--json"]
-    env = {"PATH": os.environ["PATH"], "HOME": str(root / "home"), **tree.env}
-    done = subprocess.run(
-        in_own_etc(root, command) if tree.is_managed else command,
-        cwd=root / "project", env=env, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode in {0, 1}, done.stderr
-    return done.stdout if people else json.loads(done.stdout)
 
 
 def call(name, said):

@@ -1,14 +1,11 @@
 """What `trimtab terminal show` says in odd places and of what is given on the command line, against the real terminal."""
 
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
 
-from tests.acceptance.real_terminal import VERSIONS, Tree, asked_for, can_manage, in_own_etc, install, start
+from tests.acceptance.real_terminal import VERSIONS, Tree, asked_for, can_manage, install, show, start
 from tests.acceptance.test_real_terminal_agents import A_CALL, by_mark, call
 from tests.fakes.messages_api import Says, serving
 
@@ -61,7 +58,7 @@ GIVEN = {
 def test_show_names_the_model_in_odd_places_and_of_agents_that_are_given(name, version, tmp_path):
     tree, more = (ODD | GIVEN)[name]
     _ready(tree, tmp_path)
-    told = _show(tree, tmp_path, version, *more)
+    told = show(tree, tmp_path, version, *more)
     real = asked_for(install(version), tree, tmp_path, *more)
     assert (told["model"] if told["runs"] else None) == real
 
@@ -78,7 +75,7 @@ def test_a_subagent_whose_model_may_not_run_takes_the_variables_and_explore_what
     agents = {"project/.claude/agents/far.md": b"---\nname: far\ndescription: d\nmodel: claude-fable-5\n---\nbe\n"}
     tree = replace(tree, files={**tree.files, **agents})
     _ready(tree, tmp_path)
-    told = _show(tree, tmp_path, VERSIONS[0])
+    told = show(tree, tmp_path, VERSIONS[0])
     with serving() as api:
         api.is_played = lambda body: "MARK-" not in str(body["messages"][0])
         calls = [call(agent["name"], None) for agent in told["subagents"]] + [
@@ -101,7 +98,7 @@ def test_show_says_with_which_model_a_session_goes_on_that_is_named(version, tmp
             for model in (SONNET, HAIKU)
         ]
         ids = [json.loads(said)["session_id"] for said in made]
-        named = [_show(tree, tmp_path, version, "--resume", session)["resumed"] for session in ids]
+        named = [show(tree, tmp_path, version, "--resume", session)["resumed"] for session in ids]
         api.models.clear()
         for session in ids:
             start([program, "-p", "hi", "--resume", session], tree, tmp_path, api.url)
@@ -114,7 +111,7 @@ def test_wrong_agents_keep_a_fresh_session_from_starting_and_no_session_from_goi
     _ready(tree, tmp_path)
     with serving() as api:
         start([program, "-p", "hi", "--model", SONNET], tree, tmp_path, api.url)
-        told = _show(tree, tmp_path, VERSIONS[0], *wrong)
+        told = show(tree, tmp_path, VERSIONS[0], *wrong)
         api.models.clear()
         start([program, "-p", "hi", *wrong], tree, tmp_path, api.url)
         assert (told["runs"], api.models) == (False, [])
@@ -162,15 +159,3 @@ def _ready(tree, root):
     if any(name.startswith(("managed", "drop:")) for name in tree.files) and not can_manage():
         pytest.skip("managed settings need root, for a mount namespace of their own")
     tree.write(root)
-
-
-def _show(tree, root, version, *more):
-    command = [sys.executable, "-m", "trimtab", "terminal", "show", "--cli-version", version, "--json", *more]
-    command += [] if tree.flag is None else ["--model", tree.flag]
-    env = {"PATH": os.environ["PATH"], "HOME": str(root / "home"), **tree.env}
-    done = subprocess.run(
-        in_own_etc(root, command) if tree.is_managed else command,
-        cwd=root / "project", env=env, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode in {0, 1}, done.stderr
-    return json.loads(done.stdout)

@@ -11,16 +11,14 @@ import click
 
 from trimtab.cli import FINE, NOT_FINE
 from trimtab.cli.lazy import Whole
-from trimtab.cli.options import find_store, json_option, one_line, policy_option, store_option
+from trimtab.cli.options import by_whom, find_store, json_option, policy_option, store_option
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from trimtab.journal.lines import HeldCall
 
-by_option = click.option(
-    "--by", required=True, metavar="NAME", callback=one_line, help="Who decides; kept with the decision."
-)
+by_option = by_whom("Who decides; kept with the decision.")
 
 
 @click.group(cls=Whole)

@@ -24,6 +24,7 @@ from trimtab.learn.forecast import DAYS_A_MONTH
 from trimtab.learn.intervals import Interval
 from trimtab.learn.portfolio import Change, Choice, by_estimate, choose, frontier
 from trimtab.policy.problems import dotted
+from trimtab.policy.resolve import has_model
 from trimtab.policy.spec import DEFAULT_ENVIRONMENT, DEFAULT_ROLE, Policy
 
 PLANNED = 500
@@ -90,7 +91,8 @@ def find_advice(book: PriceBook, store: Path, asked: Asked) -> Advised:
     spent = Spent.read(
         book, store, asked.since, environment, {m for e in effects for m in (*e.before.values(), *e.after.values())}
     )
-    staffed = [role for role in spent.roles if _has_model(policy, environment, role)]
+    # One that has gone from the application may still have runs.
+    staffed = [role for role in spent.roles if has_model(policy, environment, role)]
     # Where there is none, the policy says what it lacks.
     there = map_of(policy, environment, store, staffed or spent.roles)
     current = {role: there.now.choices[role].model for role in staffed}
@@ -210,14 +212,6 @@ def _unknown(
 
 
 # -- what it is now ------------------------------------------------------------------------------------------------
-
-
-def _has_model(policy: Policy, environment: str, role: str) -> bool:
-    """Whether the file says what a role would be asked on: one that has gone from the application may still have runs."""
-    declared = policy.environments.get(environment)
-    tables = [policy.roles, *([declared.roles] if declared else [])]
-    entries = [table[name] for table in tables for name in (role, DEFAULT_ROLE) if name in table]
-    return any(entry.model for entry in entries)
 
 
 def _gone(spent: Spent, current: Mapping[str, str]) -> list[str]:

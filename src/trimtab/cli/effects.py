@@ -12,7 +12,7 @@ import click
 
 from trimtab.cli import FINE, NOT_FINE
 from trimtab.cli.lazy import Whole
-from trimtab.cli.options import find_store, json_option, one_line, policy_option, store_option
+from trimtab.cli.options import by_whom, find_store, json_option, policy_option, store_option
 from trimtab.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def show(key: str, policy_file: str, store: Path | None, as_json: bool) -> None:
 )
 @click.option("--noted", "said", flag_value="noted", help="It stands though its run has ended, and that is dealt with.")
 @click.option("--result", metavar="JSON", help="With --made: what it gave, where other subtasks need that.")
-@click.option("--by", required=True, metavar="NAME", callback=one_line, help="Who says so; kept in the ledger.")
+@by_whom("Who says so; kept in the ledger.")
 @policy_option
 @store_option
 @json_option

@@ -12,7 +12,7 @@ import click
 from trimtab.cli import FINE, NOT_FINE
 from trimtab.cli.experiment_found import find, measured_now, without
 from trimtab.cli.lazy import Whole
-from trimtab.cli.options import find_store, json_option, load_policy, one_line, policy_option, store_option
+from trimtab.cli.options import by_whom, find_store, json_option, load_policy, one_line, policy_option, store_option
 from trimtab.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
 PRODUCTION = "production"
 
-by_option = click.option(
-    "--by", required=True, metavar="WHO", callback=one_line, help="Who moves it; kept in the journal."
-)
+by_option = by_whom("Who moves it; kept in the journal.", "WHO")
 alpha_option = click.option(
     "--alpha",
     type=float,

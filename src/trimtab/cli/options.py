@@ -50,6 +50,11 @@ def one_line(context: click.Context, parameter: click.Parameter, value: str | No
     return line
 
 
+def by_whom(why: str, metavar: str = "NAME") -> Callable[[F], F]:
+    """Make the option that says who does something; `why` is its help."""
+    return click.option("--by", required=True, metavar=metavar, callback=one_line, help=why)
+
+
 def load_policy(policy_file: str) -> Policy:
     """Read the policy file."""
     from trimtab.policy.load import load

@@ -10,7 +10,7 @@ import click
 
 from trimtab.cli import FINE, NOT_FINE
 from trimtab.cli.advice import RESUMABLE, Where, called, hint_worker
-from trimtab.cli.options import find_store, json_option, load_policy, one_line, policy_option, store_option
+from trimtab.cli.options import by_whom, find_store, json_option, load_policy, policy_option, store_option
 from trimtab.core.errors import UsageError
 from trimtab.core.outcome import Status
 
@@ -39,7 +39,7 @@ MOST = 1_000_000
     metavar="ROLE=MODEL",
     help="For these runs: a model by its alias or provider:full-id.",
 )
-@click.option("--by", required=True, metavar="NAME", callback=one_line, help="Who lets it go on; kept with the run.")
+@by_whom("Who lets it go on; kept with the run.")
 @policy_option
 @store_option
 @json_option

@@ -7,13 +7,11 @@ from collections.abc import Collection
 
 import click
 
-from trimtab.cli.options import one_line
+from trimtab.cli.options import by_whom, one_line
 from trimtab.cli.rollout_words import PRODUCTION
 from trimtab.core.errors import UsageError
 
-by_option = click.option(
-    "--by", required=True, metavar="WHO", callback=one_line, help="Who moves it; kept in the audit log."
-)
+by_option = by_whom("Who moves it; kept in the audit log.", "WHO")
 reason_option = click.option(
     "--reason", default="", metavar="TEXT", callback=one_line, help="Why; kept in the audit log."
 )

@@ -10,7 +10,7 @@ import click
 from trimtab.cli import FINE, NOT_FINE
 from trimtab.cli.advice import Where, hint_worker
 from trimtab.cli.lazy import Whole
-from trimtab.cli.options import find_store, json_option, one_line, policy_option, store_option
+from trimtab.cli.options import by_whom, find_store, json_option, policy_option, store_option
 from trimtab.cli.resume import resume
 from trimtab.core.errors import UsageError
 
@@ -130,7 +130,7 @@ def cancel(run: str, by: str, policy_file: str, store: Path | None, as_json: boo
 @click.argument("run")
 @click.option("--must-not", "hits", multiple=True, metavar="WHAT", help="What must not happen and did; repeatable.")
 @click.option("--clean", is_flag=True, help="Nothing of the kind happened.")
-@click.option("--by", required=True, metavar="NAME", callback=one_line, help="Who looked; kept with the word.")
+@by_whom("Who looked; kept with the word.")
 @policy_option
 @store_option
 @json_option

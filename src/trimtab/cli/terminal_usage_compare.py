@@ -15,7 +15,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any
 
 from trimtab.cli.options import needs_extra
-from trimtab.cli.terminal_usage_table import printable
+from trimtab.core.values import printable
 from trimtab.terminal.usage_tasks import Task
 
 if TYPE_CHECKING:

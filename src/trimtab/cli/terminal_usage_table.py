@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
+from trimtab.core.values import printable
 from trimtab.terminal.index_fill import Filled
 from trimtab.terminal.usage import Group, Span, Used
 
@@ -109,11 +110,6 @@ def _counted(counts: Mapping[str, int]) -> str:
 
 def _dearest(item: tuple[str, Decimal]) -> Decimal:
     return -item[1]
-
-
-def printable(name: str) -> str:
-    """Write a name from a transcript so that it can do nothing to a screen."""
-    return "".join(c if c.isprintable() else "?" for c in name)
 
 
 def _cut(name: str) -> str:

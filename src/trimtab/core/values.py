@@ -26,6 +26,11 @@ def digest(value: object) -> str:
     return hashlib.sha256(_encodable(_SORTED.encode(value)).encode()).hexdigest()[:16]
 
 
+def printable(text: str) -> str:
+    """Leave nothing in a line that is no text: names from elsewhere must do nothing to a screen, a log or the headers of a mail."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
 def _encodable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 

@@ -32,6 +32,9 @@ class Spent:
     failed: int = 0
     runs: int = 0
 
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))
+
     def of(self, unit: Unit) -> float:
         """Give dollars or tokens."""
         return self.usd if unit == "usd" else self.tokens

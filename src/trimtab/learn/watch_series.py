@@ -121,10 +121,9 @@ def jump(  # noqa: PLR0917 - one decision over one window
     opening, staying = ratio
     # An hour that overlaps the window is part of it, and no past.
     before = int(start // 1)
-    base = least * (1.0 + 2.0 / max(1, days) ** 2)
     began = _began(past, before, least)
     learned = max((past[h][0] for h in range(before - FORTNIGHT, began) if h in past), default=0.0)
-    limit = max(base, LEARNED * learned if learned >= least else 0.0)
+    limit = limit_after(learned, least, days)
     since, again = _chain(past, began, least), larger(limit, least)
     if opening >= limit:
         return Jump(opening, expected.opening, limit, since, again)
@@ -132,6 +131,11 @@ def jump(  # noqa: PLR0917 - one decision over one window
         return None
     told = any(past[h][0] >= limit for h in range(began, before) if h in past)
     return Jump(staying, expected.staying, limit, since, again, told)
+
+
+def limit_after(highest: float, least: float, days: int) -> float:
+    """Give from which height on a jump is told, the highest of the past being known; the less is known, the higher."""
+    return max(least * (1.0 + 2.0 / max(1, days) ** 2), LEARNED * highest if highest >= least else 0.0)
 
 
 def larger(limit: float, least: float) -> float:

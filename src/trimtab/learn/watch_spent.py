@@ -73,7 +73,7 @@ class Spending:
         days: dict[int, Spent] = {}
         for hour, spent in self.hours.items():
             day = (self.end - 1 - hour) // DAY
-            days[day] = together(days.get(day, Spent()), spent)
+            days[day] = days.get(day, Spent()) + spent
         return days
 
     @cached_property
@@ -129,7 +129,7 @@ class Spending:
         seen = Spent()
         for number in range(self.end - 1, self.end - 1 - DAY, -1):
             spent = self.hours.get(number, Spent())
-            seen = spent if spent.runs >= LEAST_RUNS else together(seen, spent)
+            seen = spent if spent.runs >= LEAST_RUNS else seen + spent
             if seen.runs >= LEAST_RUNS:
                 return seen, float(number)
         return hour, start
@@ -161,16 +161,6 @@ class Spending:
     def over_days_at(self) -> float:
         """Give what one hour must exceed to be told against whole days."""
         return max(LEAST_USD if self.unit == "usd" else 0.0, self.factor * self.dearest_day)
-
-
-def together(one: Spent, two: Spent) -> Spent:
-    """Add up what two times spent; `again` and `failed` are nothing to spikes."""
-    return Spent(
-        calls=one.calls + two.calls,
-        usd=one.usd + two.usd,
-        tokens=one.tokens + two.tokens,
-        runs=one.runs + two.runs,
-    )
 
 
 def spending(watched: Watched, factor: float) -> Spending:

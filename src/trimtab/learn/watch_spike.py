@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 
 from trimtab.core.values import Json
 from trimtab.core.watched import Knowledge, Spent, Trouble, Watched
-from trimtab.learn.watch_series import DAY, WEEK, Jump
+from trimtab.learn.watch_series import DAY, WEEK, Jump, limit_after
 from trimtab.learn.watch_spent import LEAST_DAYS, LEAST_RUNS, Spending
 from trimtab.learn.watch_surge import SLOT, Surge, Surges
 from trimtab.learn.watch_words import ago, amount, hour_at, times
@@ -130,20 +130,20 @@ def _surge(watched: Watched, spent: Spending, found: Surge) -> Trouble:
         f"{place} accepted {found.runs:,} runs {when}, {times(ratio)} the {found.expected:,.0f} that were to be expected{on}; the last "
         f"hour cost {amount(hour.of(unit), unit)}"
     )
+    size = round(ratio, 2)
     evidence: Json = {
         "unit": unit,
         "spent": round(hour.of(unit), 6),
         "runs": found.runs,
         "expected_runs": round(found.expected, 1),
         "minutes": found.minutes,
-        "ratio": round(ratio, 2),
+        "ratio": size,
         "limit": round(found.limit, 2),
         "look": "runs",
-        "size": round(ratio, 2),
+        "size": size,
     }
     mend = f"trimtab cost report --by workflow --since 1d --environment {place}"
     since = datetime.fromtimestamp(found.since * SLOT, UTC)
-    size = round(ratio, 2)
     return Trouble(_cause(place), "error", what, mend, since, evidence, size=size, larger=found.larger)
 
 
@@ -162,8 +162,7 @@ def knows_spikes(watched: Watched, spent: Spending) -> Knowledge:
     usual = spent.in_all(start)
     past = [opening for opening, _ in spent.past_in_all.values()]
     highest = max(past, default=0.0)
-    base = spent.least * (1.0 + 2.0 / spent.days**2)
-    limit = max(base, 1.3 * highest if highest >= spent.least else 0.0)
+    base, limit = (limit_after(height, spent.least, spent.days) for height in (0.0, highest))
     jumps = f", for it jumped to {highest:.1f} times by itself" if limit > base else ""
     each = f"; a run from {spent.least:g} times {amount(spent.a_run, spent.unit)}" if spent.a_run else ""
     what = f"from {ago(spent.days)}: an hour is told from {limit:.1f} times {amount(usual.opening, spent.unit)}{jumps}{each}"

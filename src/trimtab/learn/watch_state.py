@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 
-from trimtab.core.values import Json
+from trimtab.core.values import Json, printable
 from trimtab.core.watched import Knowledge, Trouble, Watched
 from trimtab.learn.watch_series import DAY, FORTNIGHT, WEEK, Series
 from trimtab.learn.watch_spent import LEAST_DAYS
-from trimtab.learn.watch_words import ago, calls, lasting, number_of_hour, printable
+from trimtab.learn.watch_words import ago, calls, lasting, number_of_hour
 
 STORM_CALLS = 20  # attempts beyond the first in an hour; fewer are mishaps
 STORM_TIMES = 3.0

@@ -47,8 +47,3 @@ def hour_at(hour: float) -> datetime:
 def calls(count: int) -> str:
     """Write a number of calls."""
     return "1 call" if count == 1 else f"{count:,} calls"
-
-
-def printable(text: str) -> str:
-    """Leave nothing in a line that is no text: a provider may say what it likes of the model that answered, and mails have headers."""
-    return "".join(c if c.isprintable() else "?" for c in text)

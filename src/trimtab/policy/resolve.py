@@ -58,7 +58,7 @@ def resolve(policy: Policy, environment: str, roles: Collection[str], drawn: Seq
     """
     there = _environment(policy, environment)
     chains = {role: _changes(drawn, role) + _chain(policy, there, role) for role in sorted(roles)}
-    found = [_no_model(role, there) for role, chain in chains.items() if not any(entry.model for _, entry in chain)]
+    found = [_no_model(role, there) for role, chain in chains.items() if not _is_staffed(chain)]
     if found:
         raise refusal(policy.source, found)
     decided = {role: _decide(policy, chain) for role, chain in chains.items()}
@@ -81,11 +81,16 @@ def is_said(policy: Policy, environment: str, changes: Mapping[str, RoleSpec]) -
     for role in {*policy.roles, *there.roles, *changes, DEFAULT_ROLE} - {TERMINAL_ROLE}:
         file = _chain(policy, there, role)
         changed = _changes(drawn, role) + file
-        staffed = [any(entry.model for _, entry in chain) for chain in (file, changed)]
+        staffed = [_is_staffed(chain) for chain in (file, changed)]
         if staffed[0] != staffed[1] or (staffed[0] and _decide(policy, file)[0] != _decide(policy, changed)[0]):
             return False
     terminal = changes.get(TERMINAL_ROLE, RoleSpec()).model
     return terminal is None or policy.model_id(terminal).partition(":")[2] == policy.terminal.model
+
+
+def has_model(policy: Policy, environment: str, role: str) -> bool:
+    """Whether the file gives a role a model. Raises PolicyError where the environment is not declared."""
+    return _is_staffed(_chain(policy, _environment(policy, environment), role))
 
 
 def models(policy: Policy, environment: str, roles: Collection[str]) -> dict[str, str | None]:
@@ -125,6 +130,10 @@ def _chain(policy: Policy, there: EnvironmentSpec, role: str) -> list[tuple[str,
     tables = [(("environments", there.name, "roles"), there.roles), (("roles",), policy.roles)]
     places = [(path, name, table) for name in (role, DEFAULT_ROLE) for path, table in tables]
     return [(dotted((*path, name)), table[name]) for path, name, table in places if name in table]
+
+
+def _is_staffed(chain: list[tuple[str, RoleSpec]]) -> bool:
+    return any(entry.model for _, entry in chain)
 
 
 def _decide(policy: Policy, chain: list[tuple[str, RoleSpec]]) -> tuple[RoleChoice, Why]:

@@ -86,13 +86,14 @@ def resolve(
     plan = _mode(layers) == "plan"
     model, decided, losses = _decide(asked, lists, plan=plan)
     ungiven = [ungiven] if ungiven else []
-    stopped = [*_stopped(agents, agent), *(file for file in layers.files if file.closed)]
+    missing = _stopped(agents, agent)
+    stopped = [*missing, *(file for file in layers.files if file.closed)]
     # A session that goes on is not kept from it by what is wrong with --agents.
     may_go_on = model is not None and not stopped
     stopped += [] if known.old else ungiven
     runs = model is not None and not stopped
     sent = names.overridden(model) if model is not None and runs else ""
-    problems = [finding for file in layers.files for finding in file.problems] + _stopped(agents, agent) + ungiven
+    problems = [finding for file in layers.files for finding in file.problems] + missing + ungiven
     problems += _remarks(sent, decided, lists, losses, version, runs=runs, closed=bool(stopped))
     problems += unusual(sent, decided, names, env) if runs else ()
     session = _session(place, resume, anywhere=known.rooted) if may_go_on else None
